@@ -1,0 +1,47 @@
+"""Every error of ours, named for what its catcher must do next."""
+
+
+class PostroomError(Exception):
+    """Root of all errors that Postroom raises on purpose."""
+
+
+class BadInputError(PostroomError):
+    """What was handed in cannot be used: mend it and hand it in again. Says what and where."""
+
+
+class UnknownCampaignError(PostroomError):
+    """There is no such campaign, or its records have expired."""
+
+
+class RefusedError(PostroomError):
+    """The request makes no sense in the campaign's present state: nothing was changed."""
+
+
+class StoreUnavailableError(PostroomError):
+    """Redis did not answer or refused to write: wait, then ask again. Nothing was sent."""
+
+
+class UnsafeStoreError(PostroomError):
+    """Redis is set up so that it may lose data: mend its settings before starting."""
+
+
+class LeaseLostError(PostroomError):
+    """Another worker has taken this batch: stop at once and settle nothing."""
+
+
+class CampaignStoppedError(PostroomError):
+    """The campaign may not send now (paused, halted, cancelled, expired): leave the batch."""
+
+
+class BudgetExhaustedError(PostroomError):
+    """Nothing can be sent for a while: park the batch until `resume_at`. Spends no attempt."""
+
+    def __init__(self, reason: str, *, resume_at: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.resume_at = resume_at
+        """Unix seconds on Redis' clock."""
+
+
+class NewerFormatError(PostroomError):
+    """Written by a newer Postroom: leave it for a process of that version."""

@@ -1,0 +1,153 @@
+"""The nouns: campaign, recipient, batch, outcome. Imports the standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NewType
+
+CampaignId = NewType("CampaignId", str)
+AccountName = NewType("AccountName", str)
+SenderName = NewType("SenderName", str)
+
+MAX_BATCH_SIZE: Final = 500
+
+
+class Lane(StrEnum):
+    TRANSACTIONAL = "transactional"
+    BULK = "bulk"
+
+
+class OnAmbiguous(StrEnum):
+    """Which side to err on when a call broke after the request had left."""
+
+    SKIP = "skip"
+    RESEND = "resend"
+
+
+class Outcome(StrEnum):
+    """Where one recipient stands. Every recipient is in exactly one of these."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    SUPPRESSED = "suppressed"
+    AMBIGUOUS = "ambiguous"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class State(StrEnum):
+    """Where one campaign stands. Derived from its records, never stored."""
+
+    RECEIVING = "receiving"
+    SPLITTING = "splitting"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    HALTED = "halted"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """One mailing to many, as its author wrote it.
+
+    `subject`, `html`, `text` and `unsubscribe_url` are Jinja2 templates over the recipient's
+    merge fields and `email`; `defaults` holds values for fields that a recipient lacks.
+    """
+
+    name: str
+    sender: SenderName
+    subject: str
+    html: str | None = None
+    text: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    unsubscribe_url: str | None = None
+    send_at: datetime | None = None
+    not_after: datetime | None = None
+    on_ambiguous: OnAmbiguous = OnAmbiguous.SKIP
+    batch_size: int = MAX_BATCH_SIZE
+    lane: Lane = Lane.BULK
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One address as it was written, with its merge fields."""
+
+    email: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRef:
+    """Names one batch: all that a Celery message carries."""
+
+    campaign_id: CampaignId
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Recipients of one campaign that one task sends; `index` counts from 0 within it."""
+
+    ref: BatchRef
+    recipients: tuple[Recipient, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The outcome of one recipient of a batch after a call, with the reason if it has one."""
+
+    index: int
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The books of a campaign: `total` is the sum of the eight outcomes below it."""
+
+    total: int = 0
+    pending: int = 0
+    sending: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    suppressed: int = 0
+    ambiguous: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    invalid: int = 0
+    duplicate: int = 0
+    delivered: int = 0
+    bounced: int = 0
+    complained: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """The law: every recipient who was read is in exactly one state."""
+        parts: list[int] = [getattr(self, outcome.value) for outcome in Outcome]
+        return self.total == sum(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One campaign at one moment. Times are Unix seconds; rates are recipients a second."""
+
+    id: CampaignId
+    name: str
+    state: State
+    reason: str
+    totals: Totals
+    achieved_rate: float
+    allowed_rate: float | None
+    eta_seconds: float | None
+    started_at: float | None
+    finished_at: float | None

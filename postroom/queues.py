@@ -1,0 +1,13 @@
+"""Names of queues and tasks: what producers and workers agree on without importing each other."""
+
+from typing import Final
+
+CAMPAIGNS: Final = "campaigns"
+BATCHES: Final = "batches"
+
+SUBMIT: Final = "postroom.submit"
+"""(campaign, recipients, key): submit a campaign whose recipients a producer can read itself."""
+SPLIT: Final = "postroom.split"
+"""(campaign_id): cut one campaign into batches."""
+SEND_BATCH: Final = "postroom.send_batch"
+"""(campaign_id, batch_number): send what is open in one batch."""

@@ -1,0 +1,98 @@
+"""One client of Redis a process, and what it is checked for before anything starts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from postroom.errors import StoreUnavailableError, UnsafeStoreError
+from postroom.settings import Redis as RedisSettings
+from postroom.store.keys import Keys
+
+_LUA: Final = Path(__file__).parent / "lua"
+
+# What Redis answers when it is there but will not do it now: a failover, a full memory, a
+# restart that still reads its file.
+_NOT_NOW: Final = ("READONLY", "OOM", "LOADING", "MASTERDOWN", "NOREPLICAS", "MISCONF", "TRYAGAIN")
+
+
+class Store:
+    """The connection that every module of the store works through.
+
+    Retries are off: a command that timed out may have run, and only its caller knows whether
+    it may run twice. `script` runs survive a flushed script cache.
+    """
+
+    def __init__(self, settings: RedisSettings, *, client_name: str = "postroom") -> None:
+        self.keys: Final = Keys(settings.prefix)
+        self.client: Final[redis.Redis] = redis.Redis.from_url(
+            settings.url,
+            socket_timeout=settings.timeout_seconds,
+            socket_connect_timeout=settings.timeout_seconds,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=25,
+            client_name=client_name,
+        )
+        self._scripts: Final = cache(self._registered)
+
+    def run(self, script: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
+        """Run lua/`script`.lua. Raises `StoreUnavailableError` when Redis cannot."""
+        with asking():
+            return self._scripts(script)(keys=keys, args=args)
+
+    def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
+        """Run plain commands. Raises `StoreUnavailableError` when Redis cannot."""
+        with asking():
+            return command(self.client)
+
+    def pipelined(self, steps: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """Run several scripts in one round trip, not as one transaction."""
+        with asking():
+            pipeline = self.client.pipeline(transaction=False)
+            for script, keys, args in steps:
+                self._scripts(script)(keys=keys, args=args, client=pipeline)
+            return list(pipeline.execute())
+
+    def _registered(self, name: str) -> Callable[..., Any]:
+        return self.client.register_script((_LUA / f"{name}.lua").read_text(encoding="utf-8"))
+
+    def close(self) -> None:
+        self.client.close()
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Turn what redis-py raises while Redis is away into `StoreUnavailableError`."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise StoreUnavailableError(f"Redis does not answer: {error}") from None
+    except redis.ResponseError as error:
+        if any(word in str(error) for word in _NOT_NOW):
+            raise StoreUnavailableError(f"Redis will not do it now: {error}") from None
+        raise
+
+
+def check_safety(store: Store, settings: RedisSettings) -> list[str]:
+    """Refuse a Redis that may drop our records; return warnings about one that may forget them.
+
+    Raises `UnsafeStoreError` for an eviction policy other than `noeviction`, unless the
+    settings allow it (the local stack). Managed services may hide CONFIG: then INFO tells.
+    """
+    memory = store.ask(lambda client: client.info("memory"))
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and not settings.allow_eviction:
+        raise UnsafeStoreError(
+            f"Redis evicts keys when full (maxmemory-policy {policy}) and would lose recipients; "
+            "set maxmemory-policy noeviction"
+        )
+    persistence = store.ask(lambda client: client.info("persistence"))
+    if not int(persistence.get("aof_enabled", 0)):
+        return ["Redis keeps no append-only file: a restart loses what was not saved"]
+    return []

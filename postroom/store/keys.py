@@ -1,0 +1,132 @@
+"""Every key on Redis. All keys of a campaign, an account or the dispatcher share a hash tag,
+so that a script touches one slot.
+"""
+
+from dataclasses import dataclass
+
+from postroom.model import AccountName, CampaignId, Lane
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignKeys:
+    """The records of one campaign."""
+
+    campaign: str
+    """Hash: the campaign as submitted, how it stands, its books."""
+    pages: str
+    """Hash: number -> page of the recipients as submitted. Gone when the split is done."""
+    batches: str
+    """Hash: number -> recipients of one batch."""
+    ledger: str
+    """String: one byte a recipient, at batch number * batch size + index."""
+    leases: str
+    """Hash: batch number -> fence|until|owner|crashes|parks, for batches once claimed."""
+    due: str
+    """Sorted set: batch number -> when somebody must look at it again. Open batches only."""
+    reasons: str
+    """Hash: why a recipient was rejected -> its number."""
+    rows: str
+    """List: the first thousand rows that were invalid or duplicate, as JSON."""
+
+    def all(self) -> list[str]:
+        return [
+            self.campaign,
+            self.pages,
+            self.batches,
+            self.ledger,
+            self.leases,
+            self.due,
+            self.reasons,
+            self.rows,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKeys:
+    """The budget of one account."""
+
+    budget: str
+    """Hash: rate, tokens, quota, what SES says, why the account is halted."""
+    window: str
+    """Hash: slice of the rolling window -> recipients sent in it."""
+    line: str
+    """Sorted set: who waits for tokens, in order."""
+    asks: str
+    """Hash: waiter -> recipients wanted|when it was told to come back."""
+    poll: str
+    """String: who reads the quota from SES; expires."""
+    asked: str
+    """String: GetAccount was called within this second; expires."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnKeys:
+    """Whose turn it is on one account and lane."""
+
+    turns: str
+    """Sorted set: campaign -> recipients sent, divided by its weight."""
+    hold: str
+    """String: nothing is released before this expires; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Builds every key under one prefix."""
+
+    prefix: str
+
+    def campaign(self, campaign_id: CampaignId) -> CampaignKeys:
+        tag = f"{self.prefix}{{{campaign_id}}}:"
+        return CampaignKeys(
+            campaign=f"{tag}campaign",
+            pages=f"{tag}pages",
+            batches=f"{tag}batches",
+            ledger=f"{tag}ledger",
+            leases=f"{tag}leases",
+            due=f"{tag}due",
+            reasons=f"{tag}reasons",
+            rows=f"{tag}rows",
+        )
+
+    def account(self, account: AccountName) -> AccountKeys:
+        tag = f"{self.prefix}{{account:{account}}}:"
+        return AccountKeys(
+            budget=f"{tag}budget",
+            window=f"{tag}window",
+            line=f"{tag}line",
+            asks=f"{tag}asks",
+            poll=f"{tag}poll",
+            asked=f"{tag}asked",
+        )
+
+    def turns(self, account: AccountName, lane: Lane) -> TurnKeys:
+        tag = f"{self.prefix}{{dispatch}}:{account}:{lane}:"
+        return TurnKeys(turns=f"{tag}turns", hold=f"{tag}hold")
+
+    def dispatch(self, name: str) -> str:
+        """`out`, `asleep`, `routes`, `wakes`, `slots`, `tick`: see store/dispatch.py."""
+        return f"{self.prefix}{{dispatch}}:{name}"
+
+    def submitted(self, key: str) -> str:
+        """Idempotency key of a submit -> campaign id."""
+        return f"{self.prefix}submitted:{key}"
+
+    @property
+    def campaigns(self) -> str:
+        """Sorted set: campaign id -> when it was created."""
+        return f"{self.prefix}campaigns"
+
+    @property
+    def live(self) -> str:
+        """Set: campaigns that are not over yet."""
+        return f"{self.prefix}live"
+
+    @property
+    def suppressed(self) -> str:
+        """Hash: normalised address -> why it must never be mailed."""
+        return f"{self.prefix}suppressed"
+
+    @property
+    def senders(self) -> str:
+        """Hash: sender -> its account, as the running producers and workers know them."""
+        return f"{self.prefix}senders"
