@@ -1,0 +1,63 @@
+# Everything a checkout can do. `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# What the checks look at; folders that do not exist yet are left out.
+PACKAGES := $(wildcard postroom producers worker simulator)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint types bench worker producer flower up lock
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Set up .venv from requirements.lock (PYTHON=python3.12 chooses another Python)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "postroom: Python 3.11 or newer is needed and $(PYTHON) is not; try make PYTHON=python3.12" >&2; \
+	    exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Send a sample campaign through a local stack: no AWS, no Docker, no root
+	@$(BIN)/postroom demo
+
+test: lint types ## Everything CI checks: linter, formatter, types, tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint types ## The same with the tests that take minutes
+	$(BIN)/python -m pytest
+
+lint: setup ## Linter and formatter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Type checker
+	$(BIN)/mypy $(PACKAGES)
+
+bench: setup ## Measure the figures of benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+worker: setup ## Run one worker (POSTROOM_REDIS_URL, POSTROOM_CONFIG)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh worker
+
+producer: setup ## Run one producer
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh producer
+
+flower: setup ## Run Flower, read-only, on port 5555
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh flower
+
+up: setup ## Start a local stack (Redis, simulator, producer, worker) until Ctrl-C
+	@exec $(BIN)/postroom up
+
+# The lock serves every Python from 3.11 on and every platform, and names no package index.
+lock: ## Pin every dependency with hashes anew (wants uv; fetches one when there is none)
+	@if command -v uv >/dev/null; then uv=uv; else \
+	    uv_home=$$(mktemp -d); trap 'rm -rf "$$uv_home"' EXIT; \
+	    $(PYTHON) -m venv "$$uv_home" && "$$uv_home/bin/pip" install --quiet uv; uv="$$uv_home/bin/uv"; fi; \
+	"$$uv" pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
