@@ -1,0 +1,1 @@
+"""A local Amazon SES (API v2 over HTTP) for tests and laptops. Imports nothing of ours."""

@@ -1,0 +1,80 @@
+"""Everything the simulated account holds; `reset` makes a new one."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from simulator.account import Account
+from simulator.call_log import CallLog
+from simulator.configuration_sets import ConfigurationSets
+from simulator.faults import Fault, Faults
+from simulator.identities import Identities
+from simulator.latency import Latency
+from simulator.mailbox import Mailbox
+from simulator.settings import Settings, changed
+from simulator.suppression import SuppressionList
+
+Clock = Callable[[], float]
+
+
+def unix_clock() -> Clock:
+    """Unix seconds that never run backwards, whatever happens to the machine's clock."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
+@dataclass(slots=True)
+class World:
+    """The parts of one account, sharing one clock."""
+
+    clock: Clock
+    settings: Settings
+    account: Account
+    mailbox: Mailbox
+    identities: Identities
+    suppression: SuppressionList
+    sets: ConfigurationSets
+    faults: Faults
+    latency: Latency
+    calls: CallLog
+    _id_stem: str = field(default="")
+    _last_id: int = field(default=0)
+
+    def change(self, settings: Settings) -> None:
+        """Take over new settings; nothing that happened is forgotten."""
+        self.settings = settings
+        self.account.change(settings, self.clock())
+        self.identities.change(settings)
+        self.sets.change(settings)
+        self.latency.change(settings)
+
+    def set_values(self, **values: object) -> None:
+        """Change settings by name. Raises `SettingError`."""
+        self.change(changed(self.settings, values))
+
+    def next_message_id(self, now: float) -> str:
+        """An id in the shape of SES: Region, milliseconds, a uuid's length, a tail."""
+        self._last_id += 1
+        return f"0102{int(now * 1000):012x}-{self._id_stem}-{self._last_id:012x}-000000"
+
+
+def new_world(settings: Settings, faults: Sequence[Fault], clock: Clock) -> World:
+    now = clock()
+    armed = Faults(settings.seed)
+    for fault in faults:
+        armed.arm(fault, now)
+    return World(
+        clock=clock,
+        settings=settings,
+        account=Account(settings, now),
+        mailbox=Mailbox(settings.mails_kept),
+        identities=Identities(settings),
+        suppression=SuppressionList(),
+        sets=ConfigurationSets(settings),
+        faults=armed,
+        latency=Latency(settings, random.Random(settings.seed)),
+        calls=CallLog(settings.requests_kept),
+        _id_stem=str(uuid.uuid4()).rpartition("-")[0],
+    )
