@@ -14,6 +14,11 @@ from simulator.world import World
 
 # A message of 40 MB arrives as base64 inside JSON.
 _MAX_BODY_BYTES: Final = 128 * 1024 * 1024
+# A mail shown in the page inherits this: its pictures are not fetched, its scripts do not run.
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; img-src data:"
+}
 _PAGE: Final = Path(__file__).with_name("page.html")
 
 
@@ -34,7 +39,8 @@ def build(stage: Stage) -> web.Application:
 
 def _page() -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def page(_: web.Request) -> web.Response:
-        return web.Response(text=_PAGE.read_text(encoding="utf-8"), content_type="text/html")
+        content = _PAGE.read_text(encoding="utf-8")
+        return web.Response(text=content, content_type="text/html", headers=_PAGE_HEADERS)
 
     return page
 

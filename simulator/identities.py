@@ -35,13 +35,16 @@ class Identities:
 
     def __init__(self, settings: Settings) -> None:
         self._lenient = True
-        self._region = settings.region
+        self._listed: frozenset[str] = frozenset()
         self._known: dict[str, Identity] = {}
         self.change(settings)
 
     def change(self, settings: Settings) -> None:
         """Take over new settings: names listed as verified become identities."""
         self._lenient = not settings.verify_identities
+        for name in self._listed.difference(settings.verified):
+            self._known.pop(_key(name), None)
+        self._listed = frozenset(settings.verified)
         for name in settings.verified:
             self._known[_key(name)] = _verified(name)
 
@@ -70,8 +73,11 @@ class Identities:
             raise not_found(f"Email identity {name} does not exist.")
 
     def update(self, name: str, changes: Mapping[str, object]) -> Identity:
-        """Script an identity for a test; makes it when it is not there."""
+        """Script an identity for a test; makes it when it is not there. Raises `ValueError`."""
         before = self._known.get(_key(name)) or _verified(name)
+        for member, value in changes.items():
+            if type(value) is not type(getattr(before, member, None)):
+                raise ValueError(f"an identity has no {member!r} of {value!r}")
         self._known[_key(name)] = replace(before, **changes)  # type: ignore[arg-type]
         return self._known[_key(name)]
 

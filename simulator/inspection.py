@@ -125,7 +125,7 @@ class Inspection:
         changes = dict(_object(await _given(request)))
         try:
             made = self._stage.world.identities.update(str(changes.pop("name", "")), changes)
-        except TypeError as bad:
+        except ValueError as bad:
             raise _refused(bad) from None
         return _json(described_identity(made))
 

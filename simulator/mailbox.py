@@ -5,7 +5,7 @@ came in and only for the last mails, so a million recipients fit in memory.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -34,6 +34,7 @@ class Mailbox:
         self.mails: deque[Mail] = deque(maxlen=mails_kept)
         self.accepted = 0
         self.accepted_by: Counter[str] = Counter()
+        self.campaigns: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.suppressed = 0
         self.first_at: float | None = None
@@ -50,6 +51,7 @@ class Mailbox:
         count, at = len(addresses), mail.at
         self.accepted += count
         self.accepted_by[mail.call.operation] += count
+        self.campaigns[mail.campaign] += count
         self.suppressed += len(mail.suppressed)
         self.first_at = at if self.first_at is None else self.first_at
         self.last_at = at
@@ -76,10 +78,6 @@ class Mailbox:
     def busiest_second(self) -> int:
         """The most that was accepted within any second, wherever it starts."""
         return self._second.peak
-
-    @property
-    def campaigns(self) -> Mapping[str, int]:
-        return {name: sum(times.values()) for name, times in self._by_campaign.items()}
 
     def per_second(self, last: int) -> list[tuple[int, int]]:
         """Accepted in each of the last aligned Unix seconds in which anything was."""

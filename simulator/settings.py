@@ -70,6 +70,17 @@ def _at_least_zero(name: str, value: float) -> None:
 FIELDS: Final[Mapping[str, "Field[Any]"]] = {one.name: one for one in fields(Settings)}
 
 
+_FIXED: Final = ("seed", "mails_kept", "requests_kept")
+
+
+def changed_while_running(settings: Settings, values: Mapping[str, object]) -> Settings:
+    """As `changed`, but a value that only counts at the start is refused, not silently ignored."""
+    for name in _FIXED:
+        if name in values:
+            raise SettingError(f"{name} is fixed when the simulator starts")
+    return changed(settings, values)
+
+
 def changed(settings: Settings, values: Mapping[str, object]) -> Settings:
     """`settings` with `values` over it. Raises `SettingError` naming the first bad one."""
     converted: dict[str, Any] = {name: _converted(name, value) for name, value in values.items()}

@@ -13,7 +13,7 @@ from simulator.faults import Fault, Faults
 from simulator.identities import Identities
 from simulator.latency import Latency
 from simulator.mailbox import Mailbox
-from simulator.settings import Settings, changed
+from simulator.settings import Settings, changed_while_running
 from simulator.suppression import SuppressionList
 
 Clock = Callable[[], float]
@@ -52,7 +52,7 @@ class World:
 
     def set_values(self, **values: object) -> None:
         """Change settings by name. Raises `SettingError`."""
-        self.change(changed(self.settings, values))
+        self.change(changed_while_running(self.settings, values))
 
     def next_message_id(self, now: float) -> str:
         """An id in the shape of SES: Region, milliseconds, a uuid's length, a tail."""
