@@ -1,0 +1,81 @@
+"""How our Celery workers are set up: every setting with its reason, for producers and workers.
+
+Builds a plain mapping and knows nothing of Celery itself. Celery accepts a misspelt setting in
+silence, so a test holds each key here against Celery's and kombu's own lists.
+"""
+
+from typing import Any, Protocol
+
+from kombu import Queue
+
+from postroom.publish import transport_options
+from postroom.settings import Redis
+
+
+class StartingWorker(Protocol):
+    """A Celery worker as `worker_init` hands it over: before its parts are built."""
+
+    options: dict[str, Any]
+
+
+def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:
+    """Return the settings of a Celery worker that takes `slots` tasks of one queue at a time."""
+    return {
+        "broker_url": redis.url,
+        "broker_transport_options": {
+            **transport_options(redis.prefix),
+            "client_name": f"postroom-{queue}",
+        },
+        # Redis may start after us, fail over, be full, or be away for an hour: always come back.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "broker_pool_limit": 10,
+        "broker_pool_acquire_timeout": 30,
+        # Nobody reads results: the ledger on Redis has them.
+        "result_backend": None,
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        # Acknowledged when done: a worker that dies leaves its message to be found again.
+        "task_acks_late": True,
+        # One message for each slot, also after a reconnect; the others stay for other workers.
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_enable_prefetch_count_reduction": True,
+        # A task that raised is not tried again by the broker: leases and the janitor do that.
+        "task_acks_on_failure": True,
+        "task_acks_on_timeout": True,
+        # For the prefork pool: a child that was killed gives its message back.
+        "task_reject_on_worker_lost": True,
+        # A second copy under a lease does no harm; SystemExit in the middle of a call would.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # Both kinds of task wait for the network, and a thread can see the shutdown coming.
+        "worker_pool": "threads",
+        "worker_concurrency": slots,
+        # This queue and no other: a misspelt name raises, where Celery would make a queue of it.
+        "task_queues": [Queue(queue)],
+        "task_default_queue": queue,
+        "task_create_missing_queues": False,
+        # Nothing but JSON is read from the broker.
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "event_serializer": "json",
+        # For Flower. A task is a batch or a campaign, so these cost next to nothing.
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "task_repr_maxlevels": 1,
+        # Logs are ours: see postroom/logs.py.
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def keep_quiet(worker: StartingWorker) -> None:
+    """Switch off the chatter between workers, which nothing here uses.
+
+    As `celery worker --without-gossip --without-mingle` does; there is no setting for it.
+    Call it on the signal `worker_init`.
+    """
+    worker.options.update(without_gossip=True, without_mingle=True)

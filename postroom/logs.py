@@ -1,0 +1,63 @@
+"""Logs of the processes: events with fields. JSON lines, or a readable form in a terminal."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# Anything that could be an address of a person. Celery's `celery@host` has no dot and stays.
+_ADDRESS: Final = re.compile(r"[^\s<>\"'(\[,;:=]+@[^\s<>\"')\],;:]+\.[^\s<>\"')\],;:]+")
+
+
+def set_up(level: str) -> None:
+    """Send every log of this process, of ours and of libraries, to stderr in one form."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact_addresses,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared[:-1], structlog.stdlib.ExtraAdder(), redact_addresses],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _renderer(terminal=sys.stderr.isatty()),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def redact_addresses(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take email addresses out of every field: logs are kept and read by many."""
+    return {name: _redacted(value) for name, value in event.items()}
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return _ADDRESS.sub("[address]", value) if "@" in value else value
+    if isinstance(value, Mapping):
+        return {name: _redacted(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(inner) for inner in value]
+    return value
+
+
+def _renderer(*, terminal: bool) -> Processor:
+    return structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
