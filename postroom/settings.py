@@ -138,6 +138,11 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:  # noqa: TID251 -
     return settings
 
 
+def environment() -> dict[str, str]:
+    """Return this process's environment, for the processes that it starts."""
+    return dict(os.environ)  # noqa: TID251 - its one home
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

