@@ -9,7 +9,7 @@ if [ "$#" -gt 0 ]; then shift; fi
 
 case "$process" in
     worker)
-        exec celery --quiet -A worker.app worker -n worker@%h -Q batches "$@"
+        exec celery --quiet -A worker.app worker -n worker@%h -Q transactional,batches "$@"
         ;;
     producer)
         exec celery --quiet -A producers.app worker -n producer@%h -Q campaigns "$@"
