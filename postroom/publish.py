@@ -12,7 +12,7 @@ from celery import Celery
 
 from postroom import queues
 from postroom.errors import StoreUnavailableError
-from postroom.model import BatchRef, CampaignId
+from postroom.model import BatchRef, CampaignId, Lane
 from postroom.settings import Redis as RedisSettings
 
 
@@ -50,11 +50,12 @@ class Publisher:
         """Ask the producers to cut a campaign into batches."""
         self._send(queues.SPLIT, queues.CAMPAIGNS, [campaign_id], f"<campaign {campaign_id}>")
 
-    def batches(self, refs: Sequence[BatchRef]) -> None:
+    def batches(self, refs: Sequence[BatchRef], lane: Lane) -> None:
         """Ask the workers to send these batches."""
+        queue = queues.TRANSACTIONAL if lane is Lane.TRANSACTIONAL else queues.BATCHES
         for ref in refs:
             label = f"<campaign {ref.campaign_id} batch {ref.number}>"
-            self._send(queues.SEND_BATCH, queues.BATCHES, [ref.campaign_id, ref.number], label)
+            self._send(queues.SEND_BATCH, queue, [ref.campaign_id, ref.number], label)
 
     def _send(self, task: str, queue: str, args: list[object], label: str) -> None:
         try:

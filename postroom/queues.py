@@ -4,6 +4,7 @@ from typing import Final
 
 CAMPAIGNS: Final = "campaigns"
 BATCHES: Final = "batches"
+TRANSACTIONAL: Final = "transactional"
 
 SUBMIT: Final = "postroom.submit"
 """(campaign, recipients, key): submit a campaign whose recipients a producer can read itself."""

@@ -4,6 +4,7 @@ Read once when a process starts and handed down; nothing else reads the environm
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from postroom.errors import BadInputError
 
 _HERE: Final = Path(__file__).parent
 _DEFAULTS: Final = (_HERE / "default.toml", _HERE.parent / "config" / "default.toml")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -180,6 +183,8 @@ def _check(settings: Settings) -> None:
         if sender.account not in settings.accounts:
             raise BadInputError(f"settings: senders.{name}.account: no account {sender.account!r}")
     for name, account in settings.accounts.items():
+        if not _NAME.fullmatch(name):
+            raise BadInputError(f"settings: accounts.{name}: use letters, digits, _ and - only")
         if not 0 < account.share <= 1:
             raise BadInputError(f"settings: accounts.{name}.share must be above 0, at most 1")
         if account.max_send_rate is not None and account.max_send_rate <= 0:

@@ -59,6 +59,11 @@ class Store:
                 self._scripts(script)(keys=keys, args=args, client=pipeline)
             return list(pipeline.execute())
 
+    def seconds(self) -> float:
+        """Unix seconds by Redis' own clock, the one that leases and budgets go by."""
+        whole, micros = self.ask(lambda client: client.time())
+        return float(whole) + float(micros) / 1e6
+
     def _registered(self, name: str) -> Callable[..., Any]:
         return self.client.register_script((_LUA / f"{name}.lua").read_text(encoding="utf-8"))
 

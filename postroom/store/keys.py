@@ -104,7 +104,7 @@ class Keys:
         return TurnKeys(turns=f"{tag}turns", hold=f"{tag}hold")
 
     def dispatch(self, name: str) -> str:
-        """`out`, `asleep`, `routes`, `wakes`, `slots`, `tick`: see store/dispatch.py."""
+        """`routes`, `asleep`, `wakes`, ...: see store/dispatch.py."""
         return f"{self.prefix}{{dispatch}}:{name}"
 
     def submitted(self, key: str) -> str:

@@ -1,0 +1,176 @@
+"""What one account may send now: the token bucket of its rate and its rolling quota.
+
+The budget hash holds: `rate` allowed now and `rate_max` as SES says; `tokens` as of `at`;
+`burst_seconds`; `quota` (-1: none), `used` by us in the window and `foreign` by others on the
+account; `window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
+`request_tokens`, `request_at` for SendBulkEmail requests; `halted` and why; `throttled` so far.
+All times are Redis' clock. With no facts from SES yet, or with Redis away, nothing is granted.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from postroom.model import AccountName, Lane
+from postroom.store.connection import Store
+
+_LANES: Final = {Lane.TRANSACTIONAL: 0, Lane.BULK: 1}
+
+
+class Why(StrEnum):
+    """Why nothing was granted."""
+
+    RATE = "rate"
+    REQUESTS = "requests"
+    QUOTA = "quota"
+    HALTED = "halted"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """So many recipients may be sent now. To be settled after the call."""
+
+    recipients: int
+    stamp: str
+    holds: int
+    """Recipients that the bucket can hold: the largest call worth asking for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing may be sent now: ask again after `seconds`."""
+
+    why: Why
+    seconds: float
+    detail: str
+    holds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What SES allows an account, and how we count it."""
+
+    rate: float
+    quota: float
+    """Recipients in the rolling window; -1 is none."""
+    sent: float
+    """Recipients that SES counts in the window; -1 is unknown."""
+    window_seconds: float
+    cells: int
+    burst_seconds: float
+    increase_per_second: float
+    requests_per_second: float
+    refresh_seconds: float
+    reserved_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetStatus:
+    """One account's budget at one moment, for people."""
+
+    known: bool
+    rate: float
+    rate_max: float
+    quota: float
+    used: int
+    foreign: int
+    throttled: int
+    halted: str
+
+
+class Budget:
+    """The budgets of all accounts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store: Final = store
+
+    def take(
+        self,
+        account: AccountName,
+        *,
+        waiter: str,
+        wanted: int,
+        lane: Lane,
+        bulk_request: bool,
+        max_wait_seconds: float,
+    ) -> Grant | Wait:
+        """Take up to `wanted` recipients, or learn when to ask again.
+
+        `waiter` names the asker while it stands in line. A repeated take takes twice, which
+        errs on the safe side. Raises `StoreUnavailableError`.
+        """
+        keys = self._store.keys.account(account)
+        granted, wait_ms, why, text, holds = self._store.run(
+            "take_budget",
+            [keys.budget, keys.window, keys.line, keys.asks],
+            [waiter, wanted, _LANES[lane], int(bulk_request), int(max_wait_seconds * 1000)],
+        )
+        if granted:
+            return Grant(recipients=granted, stamp=text.decode(), holds=holds)
+        return Wait(
+            why=Why(why.decode()), seconds=wait_ms / 1000, detail=text.decode(), holds=holds
+        )
+
+    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
+        """Say what became of a grant: `counted` by SES, `unsent` never left us."""
+        keys = self._store.keys.account(account)
+        self._store.run(
+            "settle_budget",
+            [keys.budget, keys.window],
+            [grant.stamp, grant.recipients, counted, unsent],
+        )
+
+    def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
+        """SES refused for the rate: multiply the allowed rate by `factor`; return it."""
+        keys = self._store.keys.account(account)
+        return float(self._store.run("throttle_budget", [keys.budget], [factor, refused]))
+
+    def observe(self, account: AccountName, allowance: Allowance) -> bool:
+        """Keep the budget true to SES. True when more may be sent than before."""
+        keys = self._store.keys.account(account)
+        more, _foreign = self._store.run(
+            "observe_account",
+            [keys.budget, keys.window],
+            [
+                allowance.rate,
+                allowance.quota,
+                allowance.sent,
+                allowance.window_seconds,
+                allowance.window_seconds / allowance.cells,
+                allowance.burst_seconds,
+                allowance.increase_per_second,
+                allowance.requests_per_second,
+                allowance.refresh_seconds,
+                allowance.reserved_share,
+            ],
+        )
+        return bool(more)
+
+    def halt(self, account: AccountName, reason: str) -> None:
+        """Stop every sender of the account until a person resumes it."""
+        keys = self._store.keys.account(account)
+        self._store.ask(lambda client: client.hset(keys.budget, "halted", reason))
+
+    def resume(self, account: AccountName) -> None:
+        """A person says that what halted the account is mended."""
+        keys = self._store.keys.account(account)
+        self._store.ask(lambda client: client.hdel(keys.budget, "halted"))
+
+    def status(self, account: AccountName) -> BudgetStatus:
+        keys = self._store.keys.account(account)
+        raw: dict[bytes, bytes] = self._store.ask(lambda client: client.hgetall(keys.budget))
+        return _status({name.decode(): value.decode() for name, value in raw.items()})
+
+
+def _status(has: dict[str, Any]) -> BudgetStatus:
+    return BudgetStatus(
+        known="rate_max" in has,
+        rate=float(has.get("rate", 0)),
+        rate_max=float(has.get("rate_max", 0)),
+        quota=float(has.get("quota", -1)),
+        used=int(float(has.get("used", 0))),
+        foreign=int(float(has.get("foreign", 0))),
+        throttled=int(has.get("throttled", 0)),
+        halted=has.get("halted", ""),
+    )

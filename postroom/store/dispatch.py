@@ -1,0 +1,233 @@
+"""Whose turn it is: campaigns wait here, and only the few batches that the workers have room
+for are released to the broker.
+
+All of it is a hint that can be rebuilt: whether a campaign may send, and which of its batches
+are due, is decided in the campaign's own records.
+
+`turns` (an account and lane): campaign -> recipients sent for its weight · `hold`: nothing goes
+before it expires · `routes`: campaign -> account|lane|weight|batch size · `asleep`: campaign ->
+when it is woken · `wakes`: campaign -> how often it was woken · `clocks`: where the turns stand ·
+`lanes`: every account|lane · `out:LANE`: released batches -> when they count no more ·
+`slots:LANE`: worker -> slots|when that lapses · `limits`: account|lane -> most batches out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from postroom.model import AccountName, BatchRef, CampaignId, Lane
+from postroom.store.connection import Store
+
+_TICKET_SECONDS: Final = 10
+_OUT_SECONDS: Final = 120
+"""A released batch that nobody ended counts as out so long: longer than a slice."""
+_LONGEST_REST_MS: Final = 5_000
+_SLOTS_SECONDS: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """How the batches of one campaign reach the workers."""
+
+    campaign_id: CampaignId
+    account: AccountName
+    lane: Lane
+    weight: float
+    batch_size: int
+
+    def member(self, number: int) -> str:
+        return f"{self.account}|{self.lane}|{self.campaign_id}|{number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One campaign's turn: so many of its batches may go to the workers."""
+
+    campaign_id: CampaignId
+    tickets: tuple[str, ...]
+    wakes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """Batches that were due, and how long until the next one is."""
+
+    numbers: tuple[int, ...]
+    next_ms: int
+    """-1: none is left · -2: the campaign may not send now."""
+
+
+class Dispatch:
+    """The turns of all campaigns."""
+
+    def __init__(self, store: Store, *, window: float, grace_seconds: float) -> None:
+        self._store: Final = store
+        self._window: Final = window
+        self._grace: Final = grace_seconds
+
+    def wake(self, route: Route) -> None:
+        """Put a campaign in line: it has batches that may go. Safe to repeat."""
+        account_lane = f"{route.account}|{route.lane}"
+        self._store.ask(lambda client: client.sadd(self._key("lanes"), account_lane))
+        self._store.run(
+            "wake_campaign",
+            [self._turns(route.account, route.lane), *self._records()],
+            [
+                route.campaign_id,
+                f"{account_lane}|{route.weight:g}|{route.batch_size}",
+                account_lane,
+            ],
+        )
+
+    def drop(self, campaign_id: CampaignId, account: AccountName, lane: Lane) -> None:
+        """Take a campaign out of the line, until it is woken."""
+        self._rest(campaign_id, account, lane, wakes="", rest_ms=-1)
+
+    def limit(self, account: AccountName, lane: Lane, most: int) -> None:
+        """Let at most so many batches of an account and lane be out at once."""
+        field = f"{account}|{lane}"
+        self._store.ask(lambda client: client.hset(self._key("limits"), field, most))
+
+    def pick(self, account: AccountName, lane: Lane) -> list[Turn]:
+        """Take room at the workers for the campaigns whose turn it is."""
+        flat = self._store.run(
+            "pick_turns",
+            [
+                self._turns(account, lane),
+                self._store.keys.turns(account, lane).hold,
+                self._key(f"out:{lane}"),
+                self._key(f"slots:{lane}"),
+                self._key("routes"),
+                self._key("wakes"),
+                self._key("clocks"),
+                self._key("limits"),
+            ],
+            [f"{account}|{lane}", self._window, uuid4().hex[:12], _TICKET_SECONDS],
+        )
+        tickets: dict[CampaignId, list[str]] = {}
+        wakes: dict[CampaignId, str] = {}
+        for at in range(0, len(flat), 3):
+            campaign_id = CampaignId(flat[at].decode())
+            tickets.setdefault(campaign_id, []).append(flat[at + 1].decode())
+            wakes[campaign_id] = flat[at + 2].decode()
+        return [
+            Turn(campaign_id=one, tickets=tuple(held), wakes=wakes[one])
+            for one, held in tickets.items()
+        ]
+
+    def release(self, turn: Turn) -> Due:
+        """Pick the batches of one turn; each is looked at again after a grace."""
+        keys = self._store.keys.campaign(turn.campaign_id)
+        next_ms, *numbers = self._store.run(
+            "release_batches", [keys.campaign, keys.due], [len(turn.tickets), self._grace]
+        )
+        return Due(numbers=tuple(map(int, numbers)), next_ms=int(next_ms))
+
+    def place(self, route: Route | None, turn: Turn, due: Due, lane: Lane) -> None:
+        """Say which tickets became batches; let a campaign with nothing due rest."""
+        members = [route.member(number) for number in due.numbers] if route else []
+        members += [""] * (len(turn.tickets) - len(members))
+        pairs = [part for pair in zip(turn.tickets, members, strict=True) for part in pair]
+        self._store.run("place_out", [self._key(f"out:{lane}")], [_OUT_SECONDS, *pairs])
+        if len(due.numbers) < len(turn.tickets):
+            account = AccountName(turn.tickets[0].split("|")[0])
+            rest = due.next_ms if due.next_ms < 0 else min(due.next_ms, _LONGEST_REST_MS)
+            self._rest(turn.campaign_id, account, lane, wakes=turn.wakes, rest_ms=rest)
+
+    def ended(self, route: Route, ref: BatchRef, *, sent: int) -> None:
+        """A released batch has come back, after `sent` recipients."""
+        self._store.run(
+            "end_turn",
+            [
+                self._key(f"out:{route.lane}"),
+                self._turns(route.account, route.lane),
+                self._key("routes"),
+            ],
+            [route.member(ref.number), ref.campaign_id, sent],
+        )
+
+    def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None:
+        """Release nothing of an account and lane for so long."""
+        key = self._store.keys.turns(account, lane).hold
+        self._store.ask(lambda client: client.set(key, reason, px=max(1, int(seconds * 1000))))
+
+    def let_go(self, account: AccountName) -> None:
+        """End what holds an account: it may send more than before."""
+        keys = [self._store.keys.turns(account, lane).hold for lane in Lane]
+        self._store.ask(lambda client: [client.delete(key) for key in keys])
+
+    def held(self, account: AccountName, lane: Lane) -> tuple[str, float] | None:
+        """Return why nothing of an account and lane goes, and for how many seconds."""
+        key = self._store.keys.turns(account, lane).hold
+        reason: bytes | None = self._store.ask(lambda client: client.get(key))
+        if reason is None:
+            return None
+        return reason.decode(), self._store.ask(lambda client: client.pttl(key)) / 1000
+
+    def announce(self, worker: str, slots: dict[Lane, int]) -> None:
+        """Say how many batches a worker can send at once; holds for some seconds."""
+        now = self._store.seconds()
+        lapses = f"{now + _SLOTS_SECONDS:.3f}"
+        pairs = [(self._key(f"slots:{lane}"), f"{count}|{lapses}") for lane, count in slots.items()]
+        self._store.ask(lambda client: [client.hset(key, worker, slot) for key, slot in pairs])
+
+    def retire(self, worker: str) -> None:
+        """A worker takes no more batches."""
+        keys = [self._key(f"slots:{lane}") for lane in Lane]
+        self._store.ask(lambda client: [client.hdel(key, worker) for key in keys])
+
+    def sleepers(self) -> list[Route]:
+        """Campaigns whose rest is over."""
+        now = self._store.seconds()
+        ids: list[bytes] = self._store.ask(
+            lambda client: client.zrangebyscore(self._key("asleep"), "-inf", now)
+        )
+        return [route for one in ids if (route := self.route(CampaignId(one.decode())))]
+
+    def route(self, campaign_id: CampaignId) -> Route | None:
+        """Return how a campaign's batches reach the workers; None when it is not in line."""
+        stored: bytes | None = self._store.ask(
+            lambda client: client.hget(self._key("routes"), campaign_id)
+        )
+        if stored is None:
+            return None
+        account, lane, weight, size = stored.decode().split("|")
+        return Route(
+            campaign_id=campaign_id,
+            account=AccountName(account),
+            lane=Lane(lane),
+            weight=float(weight),
+            batch_size=int(size),
+        )
+
+    def lanes(self) -> Sequence[tuple[AccountName, Lane]]:
+        """Every account and lane that ever had work, transactional first."""
+        members: set[bytes] = self._store.ask(lambda client: client.smembers(self._key("lanes")))
+        pairs = [one.decode().split("|") for one in members]
+        order = {Lane.TRANSACTIONAL: 0, Lane.BULK: 1}
+        return sorted(
+            ((AccountName(account), Lane(lane)) for account, lane in pairs),
+            key=lambda pair: (order[pair[1]], pair[0]),
+        )
+
+    def _rest(
+        self,
+        campaign_id: CampaignId,
+        account: AccountName,
+        lane: Lane,
+        *,
+        wakes: str,
+        rest_ms: int,
+    ) -> None:
+        keys = [self._turns(account, lane), *self._records()]
+        self._store.run("rest_campaign", keys, [campaign_id, wakes, rest_ms])
+
+    def _turns(self, account: AccountName, lane: Lane) -> str:
+        return self._store.keys.turns(account, lane).turns
+
+    def _records(self) -> list[str]:
+        return [self._key(name) for name in ("routes", "asleep", "wakes", "clocks")]
+
+    def _key(self, name: str) -> str:
+        return self._store.keys.dispatch(name)

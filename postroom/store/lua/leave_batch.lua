@@ -1,0 +1,21 @@
+-- leave_batch: give a lease back. A batch with open recipients is looked at again at `wake`.
+-- KEYS[1] campaign   KEYS[2] ledger   KEYS[3] leases   KEYS[4] due
+-- ARGV     batch, fence, seconds until it is looked at again, 1 when its tries were spent
+-- Returns  'PARKED' · 'DONE' · 'LOST'
+local campaign, ledger, leases, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local n, fence = ARGV[1], ARGV[2]
+
+local holds, crashes, parks = string.match(redis.call('HGET', leases, n) or '', '^(%d+)|[^|]*|[^|]*|(%d+)|(%d+)$')
+if holds ~= fence then return 'LOST' end
+local size = tonumber(redis.call('HGET', campaign, 'batch_size'))
+local states = redis.call('GETRANGE', ledger, tonumber(n) * size, (tonumber(n) + 1) * size - 1)
+if not string.find(states, '[ps]') then
+  redis.call('ZREM', due, n)
+  redis.call('HDEL', leases, n)
+  return 'DONE'
+end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+redis.call('HSET', leases, n, '0|||' .. crashes .. '|' .. tonumber(parks) + tonumber(ARGV[4]))
+redis.call('ZADD', due, string.format('%.3f', now + tonumber(ARGV[3])), n)
+return 'PARKED'

@@ -1,0 +1,50 @@
+-- pick_turns: whose batches go to the workers next, on one account and lane. Always the campaign
+-- that has sent least for its weight; each pick charges it one batch ahead. Never more than the
+-- workers have room for.
+-- KEYS[1] turns   KEYS[2] hold   KEYS[3] out   KEYS[4] slots   KEYS[5] routes
+-- KEYS[6] wakes   KEYS[7] clocks   KEYS[8] limits
+-- ARGV     account|lane, batches a slot, ticket name, seconds that a ticket lives
+-- Returns  {campaign, ticket, wakes, campaign, ticket, wakes, ...}
+local turns, hold, out, slots, routes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local wakes, clocks = KEYS[6], KEYS[7]
+local clock, window, ticket, lives = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local most = tonumber(redis.call('HGET', KEYS[8], clock) or '') or 0
+
+if redis.call('EXISTS', hold) == 1 then return {} end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+redis.call('ZREMRANGEBYSCORE', out, '-inf', now)
+
+local total, workers = 0, redis.call('HGETALL', slots)
+for i = 1, #workers, 2 do
+  local count, till = string.match(workers[i + 1], '^(%d+)|([%d%.]+)$')
+  if tonumber(till) < now then
+    redis.call('HDEL', slots, workers[i])
+  else
+    total = total + tonumber(count)
+  end
+end
+local room = math.ceil(total * window) - redis.call('ZCARD', out)
+if most > 0 and room > 0 then
+  local own = 0
+  for _, member in ipairs(redis.call('ZRANGE', out, 0, -1)) do
+    if string.sub(member, 1, #clock + 1) == clock .. '|' then own = own + 1 end
+  end
+  room = math.min(room, most - own)
+end
+
+local picked = {}
+for at = 1, room do
+  local first = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
+  local id = first[1]
+  if not id then break end
+  local weight, size = string.match(redis.call('HGET', routes, id) or '', '|([%d%.]+)|(%d+)$')
+  redis.call('ZINCRBY', turns, (tonumber(size) or 500) / (tonumber(weight) or 1), id)
+  redis.call('HSET', clocks, clock, first[2])
+  local member = clock .. '|' .. id .. '|' .. ticket .. '.' .. at
+  redis.call('ZADD', out, now + lives, member)
+  for _, part in ipairs({id, member, redis.call('HGET', wakes, id) or ''}) do
+    table.insert(picked, part)
+  end
+end
+return picked

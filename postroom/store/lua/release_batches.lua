@@ -1,0 +1,23 @@
+-- release_batches: pick batches of one campaign that are due, and look at them again only after
+-- a grace: were the message about them lost, they would be released once more.
+-- KEYS[1] campaign   KEYS[2] due
+-- ARGV     how many, grace seconds
+-- Returns  {ms until the next one is due (-1: none is left, -2: the campaign may not send now),
+--          batch, batch, ...}
+local campaign, due = KEYS[1], KEYS[2]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+local has = redis.call('HMGET', campaign, 'steer', 'halted', 'send_at')
+if (has[1] or '') ~= '' or (has[2] or '') ~= '' then return {-2} end
+if (tonumber(has[3] or '') or 0) > now then
+  return {math.ceil((tonumber(has[3]) - now) * 1000)}
+end
+local picked = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[1]))
+for _, n in ipairs(picked) do
+  redis.call('ZADD', due, string.format('%.3f', now + tonumber(ARGV[2])), n)
+end
+local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+local wait = -1
+if first[2] then wait = math.max(0, math.ceil((tonumber(first[2]) - now) * 1000)) end
+table.insert(picked, 1, wait)
+return picked

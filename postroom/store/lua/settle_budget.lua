@@ -1,0 +1,33 @@
+-- settle_budget: after a call, date what SES counted to the moment of its answer, and give back
+-- the rest. SES counts a mail when it accepts it, so dating it to the answer keeps it in our
+-- window for at least as long as in SES's.
+-- KEYS[1]  budget, a hash     KEYS[2]  window, a hash slice -> recipients
+-- ARGV     stamp of the grant, granted, counted by SES, never sent
+-- Returns  recipients used in the window
+local budget, window = KEYS[1], KEYS[2]
+local stamp, granted = ARGV[1], tonumber(ARGV[2])
+local counted, unsent = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+local has = redis.call('HMGET', budget, 'used', 'first', 'slice_seconds', 'tokens', 'rate', 'burst_seconds')
+local used, first = tonumber(has[1] or '') or 0, tonumber(has[2] or '') or 0
+local current = math.floor(now / (tonumber(has[3] or '') or 300))
+
+if tonumber(stamp) >= first then
+  local there = tonumber(redis.call('HGET', window, stamp) or '') or 0
+  local taken = math.min(granted, there)
+  redis.call('HINCRBY', window, stamp, -taken)
+  used = used - taken
+end
+if counted > 0 then
+  redis.call('HINCRBY', window, current, counted)
+  used = used + counted
+end
+redis.call('HSET', budget, 'used', used)
+if unsent > 0 then
+  local holds = math.max(1, (tonumber(has[5] or '') or 0) * (tonumber(has[6] or '') or 0))
+  local tokens = tonumber(has[4] or '') or 0
+  redis.call('HSET', budget, 'tokens', math.max(tokens, math.min(holds, tokens + unsent)))
+end
+return used

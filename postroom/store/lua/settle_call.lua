@@ -1,0 +1,53 @@
+-- settle_call: write the outcome of each recipient of a call. Only `sending` moves, so a repeat
+-- changes nothing; a worker whose fence is old changes nothing either.
+-- KEYS[1] campaign   KEYS[2] ledger   KEYS[3] leases   KEYS[4] reasons
+-- ARGV     batch, fence, how many reasons, the reasons, then runs of outcomes: start, bytes,
+--          start, bytes, ... (byte 128 + k stands for the k-th reason, k from 0)
+-- Returns  {'SETTLED', recipients of the campaign still open} · {'LOST'}
+local FIRST_REASON, LAST_REASON = 128, 255
+local NAMES = {p = 'pending', a = 'accepted', u = 'ambiguous', c = 'cancelled', e = 'expired'}
+local campaign, ledger, leases, reasons = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local n, fence, given = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+local holds = string.match(redis.call('HGET', leases, n) or '', '^(%d+)|')
+if holds ~= fence then return {'LOST'} end
+
+local numbers = {}
+for k = 1, given do
+  local reason = ARGV[3 + k]
+  local number = tonumber(redis.call('HGET', reasons, reason) or '')
+  if not number then
+    number = FIRST_REASON + redis.call('HLEN', reasons)
+    if number >= LAST_REASON then number, reason = LAST_REASON, 'other reasons' end
+    redis.call('HSET', reasons, reason, number)
+  end
+  numbers[k] = string.char(number)
+end
+
+local has = redis.call('HMGET', campaign, 'batch_size', 'steer')
+local again = has[2] == 'cancelled' and 'c' or has[2] == 'expired' and 'e' or 'p'
+local offset, moved, counts = tonumber(n) * tonumber(has[1]), 0, {}
+for i = 4 + given, #ARGV, 2 do
+  local from, outcomes = offset + tonumber(ARGV[i]), ARGV[i + 1]
+  local states, written = redis.call('GETRANGE', ledger, from, from + #outcomes - 1), {}
+  for at = 1, #outcomes do
+    local code = string.sub(states, at, at)
+    if code == 's' then
+      code = string.sub(outcomes, at, at)
+      if code == 'p' then code = again end
+      local name = NAMES[code]
+      if not name then
+        name, code = 'rejected', numbers[string.byte(code) - FIRST_REASON + 1]
+      end
+      counts[name] = (counts[name] or 0) + 1
+      moved = moved + 1
+    end
+    written[at] = code
+  end
+  redis.call('SETRANGE', ledger, from, table.concat(written))
+end
+if moved > 0 then redis.call('HINCRBY', campaign, 'sending', -moved) end
+for name, count in pairs(counts) do redis.call('HINCRBY', campaign, name, count) end
+
+local books = redis.call('HMGET', campaign, 'pending', 'sending')
+return {'SETTLED', (tonumber(books[1] or '') or 0) + (tonumber(books[2] or '') or 0)}
