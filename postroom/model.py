@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NewType
+from typing import Any, Final, Literal, NewType
 
 CampaignId = NewType("CampaignId", str)
 AccountName = NewType("AccountName", str)
@@ -151,3 +151,43 @@ class Status:
     eta_seconds: float | None
     started_at: float | None
     finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a campaign's recipients are read from."""
+
+    url: str | None = None
+    """`s3://bucket/key` or `file:///path`; None: the pages that the submitter shipped."""
+    strict: bool = False
+    """The first bad row halts the campaign before anything is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What became of a submit."""
+
+    id: CampaignId
+    created: bool
+    """False: the key was known, and this is the campaign it named. Nothing was sent anew."""
+    same_content: bool = True
+    """False: the key was known, but for a campaign that differs from this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow:
+    """One recipient of a campaign and where it stands."""
+
+    email: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRow:
+    """A row that nobody is mailed for: unreadable, or repeated."""
+
+    row: int
+    """As a spreadsheet counts: the header is row 1."""
+    kind: Literal["invalid", "duplicate", "warning"]
+    reason: str

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from postroom.errors import NewerFormatError
-from postroom.model import Batch, BatchRef, Campaign, Outcome, Recipient
+from postroom.model import BadRow, Batch, BatchRef, Campaign, Outcome, Recipient, Source
 
 VERSION: Final = 1
 
@@ -31,6 +31,11 @@ _OUTCOMES: Final = {code[0]: outcome for outcome, code in LEDGER.items()}
 class _CampaignRecord(msgspec.Struct, frozen=True, kw_only=True):
     v: int
     campaign: Campaign
+
+
+class _SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    v: int
+    source: Source
 
 
 class _BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +65,24 @@ def decode_campaign(stored: bytes) -> Campaign:
     """Raises `NewerFormatError` when a newer Postroom wrote it."""
     _check_version(stored, "campaign")
     return msgspec.json.decode(stored, type=_CampaignRecord).campaign
+
+
+def encode_source(source: Source) -> bytes:
+    return msgspec.json.encode(_SourceRecord(v=VERSION, source=source))
+
+
+def decode_source(stored: bytes) -> Source:
+    """Raises `NewerFormatError` when a newer Postroom wrote it."""
+    _check_version(stored, "source")
+    return msgspec.json.decode(stored, type=_SourceRecord).source
+
+
+def encode_bad_row(row: BadRow) -> bytes:
+    return msgspec.json.encode(row)
+
+
+def decode_bad_row(stored: bytes) -> BadRow:
+    return msgspec.json.decode(stored, type=BadRow)
 
 
 def encode_recipients(recipients: Sequence[Recipient]) -> bytes:

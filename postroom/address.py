@@ -1,0 +1,73 @@
+"""Email addresses: what SES accepts, how one is sent, and what makes two the same."""
+
+import re
+from typing import Final
+
+import idna
+
+from postroom.errors import BadInputError
+
+MAX_LENGTH: Final = 254
+MAX_LOCAL: Final = 64
+
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_LAST: Final = r"(?![0-9]+\Z)" + _LABEL
+_DOMAIN: Final = rf"(?:{_LABEL}\.)+{_LAST}"
+
+_LOCAL_PART: Final = re.compile(rf'{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~]|\\[ -~])*"')
+_DOMAIN_PART: Final = re.compile(_DOMAIN)
+
+is_plain: Final = re.compile(
+    rf"(?=.{{3,{MAX_LENGTH}}}\Z)(?=[^@]{{1,{MAX_LOCAL}}}@){_ATOM}(?:\.{_ATOM})*@{_DOMAIN}"
+).fullmatch
+"""Truthy for nearly every good address, in one step. What it refuses may still be good."""
+
+
+class NotAnAddressError(BadInputError):
+    """SES would refuse this address. Says why, never what it was."""
+
+
+def sendable(written: str) -> str:
+    """Return the address as SES takes it: as written, save for a domain outside ASCII.
+
+    Raises `NotAnAddressError`.
+    """
+    address = written.strip()
+    if is_plain(address):
+        return address
+    local, at, domain = address.rpartition("@")
+    if not at:
+        raise NotAnAddressError("no @ in the address" if address else "no address")
+    _check_local(local)
+    domain = _ascii_domain(domain)
+    if len(local) + 1 + len(domain) > MAX_LENGTH:
+        raise NotAnAddressError(f"the address is longer than {MAX_LENGTH} characters")
+    return f"{local}@{domain}"
+
+
+def normal(address: str) -> str:
+    """Return the form in which two spellings of one mailbox are the same."""
+    return address.strip().lower()
+
+
+def _check_local(local: str) -> None:
+    if not local:
+        raise NotAnAddressError("nothing before the @")
+    if not local.isascii():
+        raise NotAnAddressError("characters outside ASCII before the @: SES cannot send to it")
+    if len(local) > MAX_LOCAL:
+        raise NotAnAddressError(f"more than {MAX_LOCAL} characters before the @")
+    if not _LOCAL_PART.fullmatch(local):
+        raise NotAnAddressError("characters that may not stand before the @")
+
+
+def _ascii_domain(domain: str) -> str:
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            raise NotAnAddressError("the domain has characters that no domain may have") from None
+    if not _DOMAIN_PART.fullmatch(domain):
+        raise NotAnAddressError("the domain is not a full domain name")
+    return domain

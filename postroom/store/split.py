@@ -1,0 +1,155 @@
+"""The lease under which one producer cuts a campaign into batches, and what it writes.
+
+Everything that counts is one script: the batches, their ledger bytes, their places in `due` and
+the counters. So the books balance however a producer dies, and whoever goes on skips as many
+batches as are there: the cut depends on the order of the source alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from postroom import wire
+from postroom.errors import LeaseLostError, UnknownCampaignError
+from postroom.model import AccountName, BadRow, Campaign, CampaignId, SenderName, Source
+from postroom.settings import Settings
+from postroom.store.connection import Store
+
+NOT_YET: Final = 32_503_680_000
+"""The year 3000: when the batches of a strict campaign are due until all rows proved good."""
+
+
+class SplitLostError(LeaseLostError):
+    """Another producer has taken over, or the campaign is over: stop and write nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One producer's right to split one campaign."""
+
+    campaign_id: CampaignId
+    fence: int
+    batches: int
+    """Written already, by producers before this one."""
+    noted: int
+    """Bad rows noted already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Of the source so far."""
+
+    invalid: int = 0
+    duplicate: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Batches that follow each other, with everything that is entered together with them."""
+
+    first: int
+    batches: Sequence[bytes] = ()
+    states: bytes = b""
+    """A ledger byte for each of their recipients."""
+    counts: Counts = field(default_factory=Counts)
+    notes: Sequence[BadRow] = ()
+
+
+class Splits:
+    """Raises `StoreUnavailableError` when Redis is away; each step may then be repeated."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store: Final = store
+        self._lease_seconds: Final = settings.producer.lease_seconds
+        self._retention: Final = settings.store.retention_seconds
+
+    def look_up(self, campaign_id: CampaignId) -> tuple[SenderName, Source] | None:
+        """Return the sender and the source of a campaign; None when there is no such campaign."""
+        key = self._store.keys.campaign(campaign_id).campaign
+        sender, source = self._store.ask(lambda client: client.hmget(key, "sender", "source"))
+        if not source:
+            return None
+        return SenderName(sender.decode()), wire.decode_source(source)
+
+    def campaign(self, campaign_id: CampaignId) -> Campaign:
+        """Raises `UnknownCampaignError`."""
+        key = self._store.keys.campaign(campaign_id).campaign
+        spec = self._store.ask(lambda client: client.hget(key, "spec"))
+        if not spec:
+            raise UnknownCampaignError(f"no campaign {campaign_id}")
+        return wire.decode_campaign(spec)
+
+    def claim(
+        self, campaign_id: CampaignId, *, owner: str, account: AccountName | None
+    ) -> Lease | None:
+        """Take the lease; None when another producer holds it or nothing is to be split."""
+        keys = self._store.keys.campaign(campaign_id)
+        answer, *rest = self._store.run(
+            "claim_split", [keys.campaign, keys.rows], [owner, self._lease_seconds, account or ""]
+        )
+        if answer != b"CLAIMED":
+            return None
+        fence, batches, noted = rest
+        return Lease(campaign_id=campaign_id, fence=fence, batches=batches, noted=noted)
+
+    def write(self, lease: Lease, written: Written, *, held_back: bool) -> None:
+        """Store batches and enter them in the books; renews the lease.
+
+        `held_back` batches are not due until `finish`. Raises `SplitLostError`.
+        """
+        keys = self._store.keys.campaign(lease.campaign_id)
+        suppressed = written.states.count(b"x")
+        counts = written.counts
+        answer = self._store.run(
+            "write_batches",
+            [keys.campaign, keys.batches, keys.ledger, keys.due, keys.rows],
+            [
+                *(lease.fence, self._lease_seconds, written.first, len(written.batches)),
+                *(NOT_YET if held_back else 0, written.states, suppressed),
+                *(counts.invalid, counts.duplicate, counts.rows),
+                *written.batches,
+                *map(wire.encode_bad_row, written.notes),
+            ],
+        )
+        if answer != b"WRITTEN":
+            raise SplitLostError(f"campaign {lease.campaign_id}: {answer.decode().lower()}")
+
+    def renew(self, lease: Lease) -> None:
+        """Show that this producer is alive. Raises `SplitLostError`."""
+        self.write(lease, Written(first=0), held_back=False)
+
+    def finish(
+        self, lease: Lease, counts: Counts, notes: Sequence[BadRow], *, held_back: bool
+    ) -> bool:
+        """The source is read; returns whether the campaign is finished too.
+
+        Raises `SplitLostError`.
+        """
+        answer = self._store.run(
+            "finish_split",
+            self._store.keys.campaign(lease.campaign_id).all(),
+            [
+                *(lease.fence, self._retention, "1" if held_back else ""),
+                *(counts.invalid, counts.duplicate, counts.rows),
+                *map(wire.encode_bad_row, notes),
+            ],
+        )
+        if answer == b"LOST":
+            raise SplitLostError(f"campaign {lease.campaign_id}: lost")
+        return bool(answer == b"FINISHED")
+
+    def leave(self, lease: Lease, *, halted: str = "") -> bool:
+        """Give the lease back; with a reason, halt the campaign. False: it was lost before."""
+        key = self._store.keys.campaign(lease.campaign_id).campaign
+        return bool(self._store.run("leave_split", [key], [lease.fence, halted]))
+
+    def page(self, campaign_id: CampaignId, number: int) -> bytes | None:
+        """Return one page of the recipients as the submitter shipped them."""
+        key = self._store.keys.campaign(campaign_id).pages
+        stored = self._store.ask(lambda client: client.hget(key, str(number)))
+        return None if stored is None else wire.decode_page(stored)
+
+    def pages(self, campaign_id: CampaignId) -> int:
+        key = self._store.keys.campaign(campaign_id).campaign
+        return int(self._store.ask(lambda client: client.hget(key, "pages")) or 0)
