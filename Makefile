@@ -54,10 +54,15 @@ flower: setup ## Run Flower, read-only, on port 5555
 up: setup ## Start a local stack (Redis, simulator, producer, worker) until Ctrl-C
 	@exec $(BIN)/postroom up
 
-# The lock serves every Python from 3.11 on and every platform, and names no package index.
+# The locks serve every Python from 3.11 on and every platform, and name no package index.
+# requirements-runtime.lock is what the image installs: no test tools, the same versions.
+LOCK = "$$uv" pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --quiet
+
 lock: ## Pin every dependency with hashes anew (wants uv; fetches one when there is none)
 	@if command -v uv >/dev/null; then uv=uv; else \
 	    uv_home=$$(mktemp -d); trap 'rm -rf "$$uv_home"' EXIT; \
 	    $(PYTHON) -m venv "$$uv_home" && "$$uv_home/bin/pip" install --quiet uv; uv="$$uv_home/bin/uv"; fi; \
-	"$$uv" pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	    --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
+	$(LOCK) --all-extras --group dev -o requirements.lock && \
+	$(LOCK) --extra cli --extra producer --extra worker --extra flower --extra simulator \
+	    --constraint requirements.lock -o requirements-runtime.lock

@@ -322,17 +322,30 @@ def test_no_address_is_logged() -> None:
 # --- the project -----------------------------------------------------------------------------
 
 
-def test_the_lock_pins_everything_by_hash_and_names_no_host() -> None:
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = ("requirements.lock", "requirements-runtime.lock")
+
+
+def pins(lock: str) -> list[str]:
+    """Return the entries of a lock, each a pin and its hashes."""
+    return re.split(r"\n(?=\S)", (ROOT / lock).read_text(encoding="utf-8").strip())
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_everything_by_hash_and_names_no_host(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text
     assert re.findall(r"^--", text, re.MULTILINE) == []
-    entries = re.split(r"\n(?=\S)", text.strip())
     bad = [
         entry.splitlines()[0]
-        for entry in entries
+        for entry in pins(lock)
         if not re.match(r"[a-z0-9-]+==\S+", entry) or "--hash=sha256:" not in entry
     ]
     assert bad == []
+
+
+def test_the_image_runs_the_versions_that_were_tested() -> None:
+    tested, run = ({entry.split()[0] for entry in pins(lock)} for lock in LOCKS)
+    assert run <= tested
 
 
 def test_the_licence_is_apache_2() -> None:
