@@ -34,13 +34,20 @@ class CampaignStoppedError(PostroomError):
 
 
 class BudgetExhaustedError(PostroomError):
-    """Nothing can be sent for a while: park the batch until `resume_at`. Spends no attempt."""
+    """Nothing can be sent for a while: park the batch for `seconds`. Spends no attempt."""
 
-    def __init__(self, reason: str, *, resume_at: float) -> None:
+    def __init__(self, reason: str, *, seconds: float) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.resume_at = resume_at
-        """Unix seconds on Redis' clock."""
+        self.seconds = seconds
+
+
+class NeedsPersonError(PostroomError):
+    """A person must mend something: halt the campaign with this reason, and park the batch."""
+
+
+class KeepsFailingError(PostroomError):
+    """SES fails again and again: park the batch for a while. Its tries are spent."""
 
 
 class NewerFormatError(PostroomError):

@@ -64,6 +64,12 @@ class Store:
         whole, micros = self.ask(lambda client: client.time())
         return float(whole) + float(micros) / 1e6
 
+    def memory_share(self) -> float:
+        """How full Redis is, from 0 to 1; 0 when it has no limit."""
+        memory = self.ask(lambda client: client.info("memory"))
+        limit = int(memory.get("maxmemory", 0))
+        return int(memory["used_memory"]) / limit if limit else 0.0
+
     def _registered(self, name: str) -> Callable[..., Any]:
         return self.client.register_script((_LUA / f"{name}.lua").read_text(encoding="utf-8"))
 

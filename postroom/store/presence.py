@@ -13,4 +13,4 @@ def answers(store: Store) -> bool:
 
 def workers(store: Store) -> int:
     """Count the worker processes that take batches."""
-    return int(store.ask(lambda client: client.hlen(store.keys.dispatch("slots"))))
+    return int(store.ask(lambda client: client.hlen(store.keys.dispatch("slots:bulk"))))

@@ -18,18 +18,21 @@ if (tonumber(has[4] or '') or now + 1) <= now then
   return 'STOPPED'
 end
 
-local offset, begun = tonumber(n) * tonumber(has[1]), 0
+local offset, begun, runs = tonumber(n) * tonumber(has[1]), 0, {}
 for i = 4, #ARGV, 2 do
   local from, length = offset + tonumber(ARGV[i]), tonumber(ARGV[i + 1])
   local states = redis.call('GETRANGE', ledger, from, from + length - 1)
   -- What is `sending` already, under this very fence, is a repeat of this script.
   if string.find(states, '[^ps]') or #states ~= length then return 'LOST' end
   local sending, moved = string.gsub(states, 'p', 's')
-  redis.call('SETRANGE', ledger, from, sending)
+  table.insert(runs, {from, sending})
   begun = begun + moved
 end
-redis.call('HINCRBY', campaign, 'pending', -begun)
-redis.call('HINCRBY', campaign, 'sending', begun)
+for _, run in ipairs(runs) do redis.call('SETRANGE', ledger, run[1], run[2]) end
+if begun > 0 then
+  redis.call('HINCRBY', campaign, 'pending', -begun)
+  redis.call('HINCRBY', campaign, 'sending', begun)
+end
 if (has[5] or '') == '' then redis.call('HSET', campaign, 'started_at', string.format('%.3f', now)) end
 local lapses = string.format('%.3f', now + lease)
 redis.call('HSET', leases, n, fence .. '|' .. lapses .. '|' .. rest)

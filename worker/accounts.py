@@ -1,0 +1,61 @@
+"""What this process tells the budgets of its accounts, and what holds them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from postroom.errors import BudgetExhaustedError
+from postroom.model import AccountName, Lane
+from postroom.store.budget import Grant
+
+
+class Budgets(Protocol):
+    """The budgets, as far as the outcome of calls changes them."""
+
+    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None: ...
+    def throttled(self, account: AccountName, *, factor: float, refused: int) -> float: ...
+    def halt(self, account: AccountName, reason: str) -> None: ...
+
+
+class Holds(Protocol):
+    """The dispatcher, as far as it lets an account rest."""
+
+    def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None: ...
+
+
+class QuotaReader(Protocol):
+    """Reads the quota from SES; `soon` asks it not to wait for its time."""
+
+    def soon(self, account: AccountName) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """The door from the sender to budgets, dispatcher and quota."""
+
+    budgets: Budgets
+    holds: Holds
+    quota: QuotaReader
+    decrease: float
+    refresh_seconds: float
+
+    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
+        """Say what became of a grant."""
+        self.budgets.settle(account, grant, counted=counted, unsent=unsent)
+
+    def throttled(self, account: AccountName, *, refused: int) -> None:
+        """SES refused so many recipients for the rate: send slower."""
+        self.budgets.throttled(account, factor=self.decrease, refused=refused)
+
+    def quota_spent(self, account: AccountName) -> BudgetExhaustedError:
+        """SES says the quota is spent where we thought it was not: ask SES, and wait."""
+        self.quota.soon(account)
+        return BudgetExhaustedError("SES says the quota is spent", seconds=self.refresh_seconds)
+
+    def hold(self, account: AccountName, lane: Lane, wait: BudgetExhaustedError) -> None:
+        """Release nothing more of the account and lane while the wait lasts."""
+        if wait.seconds > 0:
+            self.holds.hold(account, lane, seconds=wait.seconds, reason=wait.reason)
+
+    def halt(self, account: AccountName, reason: str) -> None:
+        """Nothing is sent on the account until a person resumes a campaign of it."""
+        self.budgets.halt(account, reason)

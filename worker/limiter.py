@@ -1,0 +1,68 @@
+"""Waits for the budget: hands out recipients of one account at the pace that SES allows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from postroom.clock import Sleep
+from postroom.errors import BudgetExhaustedError, NeedsPersonError
+from postroom.model import AccountName, Lane
+from postroom.store.budget import Grant, Wait, Why
+
+_WHY: Final = {
+    Why.RATE: "waiting for the send rate",
+    Why.REQUESTS: "waiting for SendBulkEmail requests",
+    Why.QUOTA: "quota spent",
+    Why.UNKNOWN: "the account's rate and quota have not been read from SES yet",
+}
+
+
+class Purse(Protocol):
+    """The budget, as far as the limiter asks it. Store errors are waited out behind it."""
+
+    def take(
+        self,
+        account: AccountName,
+        *,
+        waiter: str,
+        wanted: int,
+        lane: Lane,
+        bulk_request: bool,
+        max_wait_seconds: float,
+    ) -> Grant | Wait: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limiter:
+    """One process' door to the budgets of all accounts."""
+
+    purse: Purse
+    sleep: Sleep
+    stopping: Callable[[], bool]
+    max_wait_seconds: float
+
+    def take(
+        self, account: AccountName, *, waiter: str, wanted: int, lane: Lane, bulk_request: bool
+    ) -> Grant:
+        """Wait until up to `wanted` recipients may be sent.
+
+        Raises `BudgetExhaustedError` when the wait would be long or the process stops, and
+        `NeedsPersonError`. Nothing is sent on any of them.
+        """
+        while not self.stopping():
+            answer = self.purse.take(
+                account,
+                waiter=waiter,
+                wanted=wanted,
+                lane=lane,
+                bulk_request=bulk_request,
+                max_wait_seconds=self.max_wait_seconds,
+            )
+            if isinstance(answer, Grant):
+                return answer
+            if answer.why is Why.HALTED:
+                raise NeedsPersonError(answer.detail)
+            if answer.seconds > self.max_wait_seconds:
+                raise BudgetExhaustedError(_WHY[answer.why], seconds=answer.seconds)
+            self.sleep(answer.seconds)
+        raise BudgetExhaustedError("the worker is stopping", seconds=0.0)

@@ -1,0 +1,79 @@
+"""While Redis is away nothing is sent: whoever asks it waits, and goes on by himself."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, ParamSpec, Protocol, TypeVar
+
+from postroom.model import AccountName, BatchRef, CampaignId, Lane, Settled
+from postroom.store.budget import Budget, Grant, Wait
+from postroom.store.ledger import Claim, Ledger
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Waiting(Protocol):
+    """Calls again while Redis is away, as worker/retry.py makes it."""
+
+    def __call__(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+
+class PatientBudget:
+    """The budget; a take that may have run is taken again, which errs on the safe side."""
+
+    def __init__(self, budget: Budget, waiting: Waiting) -> None:
+        self._budget: Final = budget
+        self._waiting: Final = waiting
+
+    def take(
+        self,
+        account: AccountName,
+        *,
+        waiter: str,
+        wanted: int,
+        lane: Lane,
+        bulk_request: bool,
+        max_wait_seconds: float,
+    ) -> Grant | Wait:
+        return self._waiting(
+            self._budget.take,
+            account,
+            waiter=waiter,
+            wanted=wanted,
+            lane=lane,
+            bulk_request=bulk_request,
+            max_wait_seconds=max_wait_seconds,
+        )
+
+    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
+        self._waiting(self._budget.settle, account, grant, counted=counted, unsent=unsent)
+
+    def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
+        return self._waiting(self._budget.throttled, account, factor=factor, refused=refused)
+
+    def halt(self, account: AccountName, reason: str) -> None:
+        self._waiting(self._budget.halt, account, reason)
+
+
+class PatientLedger:
+    """The ledger; every step of it may be repeated and changes the books once."""
+
+    def __init__(self, ledger: Ledger, waiting: Waiting) -> None:
+        self._ledger: Final = ledger
+        self._waiting: Final = waiting
+
+    def claim(self, ref: BatchRef, *, owner: str) -> Claim:
+        return self._waiting(self._ledger.claim, ref, owner=owner)
+
+    def begin(self, claim: Claim, indexes: Sequence[int]) -> None:
+        self._waiting(self._ledger.begin, claim, indexes)
+
+    def settle(self, claim: Claim, settled: Iterable[Settled]) -> None:
+        self._waiting(self._ledger.settle, claim, list(settled))
+
+    def leave(self, claim: Claim, *, wake_seconds: float = 0.0, tries_spent: bool = False) -> bool:
+        return self._waiting(
+            self._ledger.leave, claim, wake_seconds=wake_seconds, tries_spent=tries_spent
+        )
+
+    def halt(self, campaign_id: CampaignId, reason: str) -> bool:
+        return self._waiting(self._ledger.halt, campaign_id, reason)

@@ -1,0 +1,133 @@
+"""Keeps the budgets true to SES: one process at a time reads GetAccount, for all of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from postroom.model import AccountName, Lane
+from postroom.settings import Account as AccountSettings
+from postroom.settings import Limiter as LimiterSettings
+from postroom.store.budget import Allowance
+from worker.ses.account import AccountFacts, AccountUnreadableError
+from worker.ses.verdict import Kind
+
+log = structlog.get_logger()
+
+_PASSING: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.THROTTLED, Kind.BULK_THROTTLED})
+_RECIPIENTS_PER_SLOT: Final = 100
+"""A slot keeps at least this rate busy, also with SendEmail at a slow SES."""
+_UNLIMITED: Final = -1.0
+
+
+class Turns(Protocol):
+    """Whose turn it is to ask SES; never more than one call a second for all processes."""
+
+    def due(self, account: AccountName, *, every_seconds: float) -> bool: ...
+    def soon(self, account: AccountName) -> None: ...
+
+
+class Budgets(Protocol):
+    def observe(self, account: AccountName, allowance: Allowance) -> bool: ...
+    def halt(self, account: AccountName, reason: str) -> None: ...
+
+
+class Dispatching(Protocol):
+    def let_go(self, account: AccountName) -> None: ...
+    def limit(self, account: AccountName, lane: Lane, most: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaKeeper:
+    """Reads every account when it is due. Call `tick` about once a second, in any process."""
+
+    accounts: Mapping[AccountName, AccountSettings]
+    limiter: LimiterSettings
+    read: Callable[[AccountName], AccountFacts]
+    turns: Turns
+    budgets: Budgets
+    dispatch: Dispatching
+
+    def tick(self) -> None:
+        """Read what is due. Raises `StoreUnavailableError`; faults of SES are logged."""
+        for account, settings in self.accounts.items():
+            if self.turns.due(account, every_seconds=self.limiter.refresh_seconds):
+                self._look(account, settings)
+
+    def soon(self, account: AccountName) -> None:
+        """Read this account at the next tick."""
+        self.turns.soon(account)
+
+    def _look(self, account: AccountName, settings: AccountSettings) -> None:
+        try:
+            facts = self.read(account)
+        except AccountUnreadableError as fault:
+            self._unreadable(account, settings, fault)
+            return
+        if not facts.sending_enabled:
+            self._halt(account, "sending is disabled for the account in SES")
+        elif facts.enforcement_status == "SHUTDOWN":
+            self._halt(account, "SES has shut sending off for the account (SHUTDOWN)")
+        self._observe(account, settings, _allowance(facts, settings, self.limiter))
+
+    def _unreadable(
+        self, account: AccountName, settings: AccountSettings, fault: AccountUnreadableError
+    ) -> None:
+        verdict = fault.verdict
+        log.warning("account.unreadable", account=account, reason=verdict.reason)
+        if verdict.kind in _PASSING:
+            self.turns.soon(account)
+        elif settings.max_send_rate is not None and verdict.kind is not Kind.STOP_ACCOUNT:
+            # SES, or what stands in its place, does not offer GetAccount: the operator's own
+            # rate is kept, and SES's refusals are the only word on the quota.
+            self._observe(account, settings, _configured(settings, self.limiter))
+        else:
+            self._halt(account, f"its rate and quota cannot be read: {verdict.reason}")
+
+    def _halt(self, account: AccountName, reason: str) -> None:
+        log.error("account.halted", account=account, reason=reason)
+        self.budgets.halt(account, f"account {account}: {reason}")
+
+    def _observe(
+        self, account: AccountName, settings: AccountSettings, allowance: Allowance
+    ) -> None:
+        slots = 2 + int(allowance.rate / _RECIPIENTS_PER_SLOT)
+        for lane in Lane:
+            self.dispatch.limit(account, lane, slots)
+        if self.budgets.observe(account, allowance):
+            self.dispatch.let_go(account)
+            log.info("account.allows", account=account, rate=allowance.rate, quota=allowance.quota)
+
+
+def _allowance(
+    facts: AccountFacts, settings: AccountSettings, limiter: LimiterSettings
+) -> Allowance:
+    quota = facts.max_24_hour_send
+    return _made(
+        settings,
+        limiter,
+        rate=facts.max_send_rate * settings.share,
+        quota=_UNLIMITED if quota is None else quota * settings.share,
+        sent=facts.sent_last_24_hours,
+    )
+
+
+def _configured(settings: AccountSettings, limiter: LimiterSettings) -> Allowance:
+    return _made(settings, limiter, rate=float("inf"), quota=_UNLIMITED, sent=-1.0)
+
+
+def _made(
+    settings: AccountSettings, limiter: LimiterSettings, *, rate: float, quota: float, sent: float
+) -> Allowance:
+    return Allowance(
+        rate=min(rate, settings.max_send_rate or float("inf")),
+        quota=quota,
+        sent=sent,
+        window_seconds=settings.quota_window_seconds,
+        cells=limiter.window_cells,
+        burst_seconds=limiter.burst_seconds,
+        increase_per_second=limiter.increase_per_second,
+        requests_per_second=settings.bulk_requests_per_second or 0.0,
+        refresh_seconds=limiter.refresh_seconds,
+    )
