@@ -1,6 +1,7 @@
-"""Who is there: whether Redis answers, and which workers have announced themselves."""
+"""Who is there: whether Redis answers, and which workers take batches."""
 
 from postroom.errors import StoreUnavailableError
+from postroom.model import Lane
 from postroom.store.connection import Store
 
 
@@ -12,5 +13,8 @@ def answers(store: Store) -> bool:
 
 
 def workers(store: Store) -> int:
-    """Count the worker processes that take batches."""
-    return int(store.ask(lambda client: client.hlen(store.keys.dispatch("slots:bulk"))))
+    """Count the worker processes whose announcement still holds; see `Dispatch.announce`."""
+    key = store.keys.dispatch(f"slots:{Lane.BULK}")
+    slots: list[bytes] = store.ask(lambda client: client.hvals(key))
+    now = store.seconds()
+    return sum(float(slot.decode().partition("|")[2]) > now for slot in slots)
