@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import Field
@@ -47,7 +46,7 @@ async def _serve(stage: Stage, host: str, port: int) -> None:
     site = web.TCPSite(runner, host, port, backlog=1024)
     await site.start()
     bound_host, bound_port = runner.addresses[0][:2]
-    print(f"simulator listening on http://{bound_host}:{bound_port}", file=sys.stderr, flush=True)
+    click.echo(f"simulator listening on http://{bound_host}:{bound_port}", err=True)
     await stop.wait()
     await runner.cleanup()
 

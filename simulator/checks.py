@@ -81,7 +81,8 @@ def _check_part(what: str, part: str, *, illegal: str) -> None:
         raise AddressError(f"{what} contains dot-dot")
     if part.startswith("."):
         raise AddressError(f"{what} starts with dot")
-    raise AddressError(f"{what} ends with dot")
+    if part.endswith("."):
+        raise AddressError(f"{what} ends with dot")
 
 
 def check_call(call: Call) -> None:

@@ -60,7 +60,7 @@ class ConfigurationSets:
     def names(self) -> list[str]:
         return sorted(self._sets)
 
-    def put_sending(self, name: str, enabled: bool) -> None:
+    def put_sending(self, name: str, *, enabled: bool) -> None:
         found = dict(self._found(name))
         self._sets[name] = found | {"SendingOptions": {"SendingEnabled": enabled}}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -113,7 +114,9 @@ def _check_credentials(request: web.Request, world: World) -> None:
 
 
 def _response(status: int, payload: bytes, error: str | None = None) -> web.Response:
-    headers = {"x-amzn-ErrorType": error} if error else None
+    headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+    if error:
+        headers["x-amzn-ErrorType"] = error
     return web.Response(
         status=status, body=payload, headers=headers, content_type="application/json"
     )

@@ -35,7 +35,7 @@ class Kind(StrEnum):
     PAUSED = "paused"
     SUSPENDED = "suspended"
     BAD_CREDENTIALS = "bad_credentials"
-    EXPIRED_TOKEN = "expired_token"
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a fault
     BAD_SIGNATURE = "bad_signature"
     ACCESS_DENIED = "access_denied"
     IDENTITY_NOT_VERIFIED = "identity_not_verified"
@@ -143,7 +143,7 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self._calls: list[_Armed] = []
         self._entries: list[_Armed] = []
-        self._draw = random.Random(seed)
+        self._draw = random.Random(seed)  # noqa: S311 - repeatable on purpose
 
     def arm(self, fault: Fault, now: float) -> None:
         (self._entries if fault.kind is Kind.ENTRY else self._calls).append(_Armed(fault, now))

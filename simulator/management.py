@@ -117,7 +117,7 @@ def list_sets(world: World, _: Ask) -> Answer:
 
 def put_set_sending(world: World, ask: Ask) -> Answer:
     enabled = _flag(as_object(ask.body), "SendingEnabled")
-    world.sets.put_sending(ask.path["name"], enabled)
+    world.sets.put_sending(ask.path["name"], enabled=enabled)
     return _DONE
 
 

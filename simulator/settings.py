@@ -9,7 +9,7 @@ class SettingError(ValueError):
     """A setting that does not exist or has a value of the wrong kind."""
 
 
-def _setting(default: object, about: str, *, flag: str | None = None) -> Any:
+def _setting(about: str, *, default: object, flag: str | None = None) -> Any:
     return field(default=default, metadata={"about": about, "flag": flag})
 
 
@@ -17,41 +17,46 @@ def _setting(default: object, about: str, *, flag: str | None = None) -> Any:
 class Settings:
     """How the simulated account behaves. Every field is a flag and a runtime setting."""
 
-    rate: float = _setting(0.0, "recipients a second; 0: unlimited, told as 1,000,000")
-    burst_seconds: float = _setting(1.0, "capacity of the rate bucket in seconds of rate")
-    quota: int = _setting(-1, "recipients in a quota window; -1: unlimited")
-    quota_window: float = _setting(86400.0, "length of the rolling quota window in seconds")
+    rate: float = _setting("recipients a second; 0: unlimited, told as 1,000,000", default=0.0)
+    burst_seconds: float = _setting("capacity of the rate bucket in seconds of rate", default=1.0)
+    quota: int = _setting("recipients in a quota window; -1: unlimited", default=-1)
+    quota_window: float = _setting("length of the rolling quota window in seconds", default=86400.0)
     quota_as_limit_exceeded: bool = _setting(
-        False, "SendEmail over quota answers 400 LimitExceededException instead of 429"
+        "SendEmail over quota answers 400 LimitExceededException instead of 429", default=False
     )
-    bulk_requests_per_second: float = _setting(0.0, "limit of SendBulkEmail calls; 0: none")
-    management_rate: float = _setting(1.0, "limit of GetAccount calls a second; 0: none")
+    bulk_requests_per_second: float = _setting("limit of SendBulkEmail calls; 0: none", default=0.0)
+    management_rate: float = _setting("limit of GetAccount calls a second; 0: none", default=1.0)
     limit_all_management: bool = _setting(
-        False, "management_rate holds for every management operation, each by itself"
+        "management_rate holds for every management operation, each by itself", default=False
     )
-    latency_ms: float = _setting(0.0, "mean answer time, log-normal; half passes before accepting")
-    latency_jitter_ms: float = _setting(0.0, "standard deviation of the answer time")
-    seed: int = _setting(0, "seed of latencies and of faults with a probability")
-    region: str = _setting("eu-west-1", "Region named in messages")
-    sending_enabled: bool = _setting(True, "false: sends answer SendingPausedException")
+    latency_ms: float = _setting(
+        "mean answer time, log-normal; half passes before accepting", default=0.0
+    )
+    latency_jitter_ms: float = _setting("standard deviation of the answer time", default=0.0)
+    seed: int = _setting("seed of latencies and of faults with a probability", default=0)
+    region: str = _setting("Region named in messages", default="eu-west-1")
+    sending_enabled: bool = _setting("false: sends answer SendingPausedException", default=True)
     enforcement_status: str = _setting(
-        "HEALTHY", "HEALTHY, PROBATION or SHUTDOWN; SHUTDOWN refuses sends as suspended"
+        "HEALTHY, PROBATION or SHUTDOWN; SHUTDOWN refuses sends as suspended", default="HEALTHY"
     )
     production_access: bool = _setting(
-        True, "false: sandbox, a recipient must be a verified identity or a simulator address"
+        "false: sandbox, a recipient must be a verified identity or a simulator address",
+        default=True,
     )
-    verify_identities: bool = _setting(False, "refuse a From that is no verified identity")
-    verified: tuple[str, ...] = _setting((), "a verified domain or address (repeatable)")
-    check_configuration_sets: bool = _setting(False, "refuse configuration sets not created")
+    verify_identities: bool = _setting("refuse a From that is no verified identity", default=False)
+    verified: tuple[str, ...] = _setting("a verified domain or address (repeatable)", default=())
+    check_configuration_sets: bool = _setting(
+        "refuse configuration sets not created", default=False
+    )
     configuration_sets: tuple[str, ...] = _setting(
-        (), "a configuration set that exists (repeatable)", flag="--configuration-set"
+        "a configuration set that exists (repeatable)", default=(), flag="--configuration-set"
     )
     access_keys: tuple[str, ...] = _setting(
-        (), "an access key id to let in (repeatable); none: all", flag="--access-key"
+        "an access key id to let in (repeatable); none: all", default=(), flag="--access-key"
     )
-    campaign_tag: str = _setting("campaign", "name of the tag that tells campaigns apart")
-    mails_kept: int = _setting(1000, "mails kept whole for reading")
-    requests_kept: int = _setting(1000, "requests kept in the log")
+    campaign_tag: str = _setting("name of the tag that tells campaigns apart", default="campaign")
+    mails_kept: int = _setting("mails kept whole for reading", default=1000)
+    requests_kept: int = _setting("requests kept in the log", default=1000)
 
     def __post_init__(self) -> None:
         for name in ("rate", "burst_seconds", "bulk_requests_per_second", "management_rate"):

@@ -74,7 +74,7 @@ def new_world(settings: Settings, faults: Sequence[Fault], clock: Clock) -> Worl
         suppression=SuppressionList(),
         sets=ConfigurationSets(settings),
         faults=armed,
-        latency=Latency(settings, random.Random(settings.seed)),
+        latency=Latency(settings, random.Random(settings.seed)),  # noqa: S311 - repeatable
         calls=CallLog(settings.requests_kept),
         _id_stem=str(uuid.uuid4()).rpartition("-")[0],
     )
