@@ -86,6 +86,14 @@ class Drafts:
         if key:
             self._touch(key, campaign_id, sealed=True)
 
+    def discard(self, campaign_id: CampaignId, *, key: str = "") -> None:
+        """Delete a draft that came to nothing and give its key back. A sealed campaign stays."""
+        if self._abandon(campaign_id):
+            list_key = self._store.keys.campaigns
+            self._store.ask(lambda client: client.zrem(list_key, campaign_id))
+            if key:
+                self._store.run("free_key", [self._store.keys.submitted(key)], [campaign_id])
+
     def record_refused(self, campaign_id: CampaignId, *, name: str, reason: str) -> None:
         """Record a campaign that could not be accepted, where nobody waits for the answer."""
         fields = {**_EMPTY, "name": name, "halted": reason, "spec": "", "batch_size": 1}

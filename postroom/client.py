@@ -1,0 +1,210 @@
+"""What a service uses: submit a campaign, see how it stands, steer it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import BinaryIO, Final, Self
+
+import msgspec
+
+from postroom import clock
+from postroom import settings as settings_module
+from postroom.address import normal, sendable
+from postroom.errors import BadInputError, StoreUnavailableError, UnknownCampaignError
+from postroom.ids import new_campaign_id
+from postroom.model import (
+    BadRow,
+    Campaign,
+    CampaignId,
+    ReportRow,
+    Source,
+    Status,
+    Submission,
+)
+from postroom.pace import over, paced
+from postroom.publish import Publisher
+from postroom.settings import Settings
+from postroom.shipping import Given, Recipients, Shipper
+from postroom.store.budget import Budget
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store
+from postroom.store.directory import Directory
+from postroom.store.dispatch import Dispatch
+from postroom.store.drafts import Drafts, digest
+from postroom.store.report import Reports
+from postroom.store.status import StatusReader
+from postroom.store.suppression import Suppression
+
+_MAX_KEY: Final = 500
+
+
+class Postroom:
+    """The door for services. Connects when first used; safe to share between threads.
+
+    Every method raises `StoreUnavailableError` when Redis is away: wait, then ask again.
+    """
+
+    def __init__(self, redis_url: str | None = None, *, settings: Settings | None = None) -> None:
+        """Without `settings` they are read as every process of Postroom reads them."""
+        read = settings or settings_module.load()
+        if redis_url is not None:
+            redis = msgspec.structs.replace(read.redis, url=redis_url)
+            read = msgspec.structs.replace(read, redis=redis)
+        self._settings: Final = read
+        self._store: Final = Store(read.redis, client_name="postroom-client")
+        self._publisher: Final = Publisher(read.redis)
+        self._drafts: Final = Drafts(self._store, read.store)
+        self._campaigns: Final = Campaigns(self._store, read.store)
+        self._dispatch: Final = Dispatch(
+            self._store, window=read.dispatch.window, grace_seconds=read.dispatch.grace_seconds
+        )
+        self._suppression: Final = Suppression(self._store)
+
+    def submit(
+        self,
+        campaign: Campaign,
+        recipients: Recipients | None = None,
+        *,
+        raw: BinaryIO | None = None,
+        source: str | None = None,
+        key: str | None = None,
+        strict: bool = False,
+    ) -> Submission:
+        """Hand in a campaign with its recipients, given in one of three ways.
+
+        `recipients`: addresses, mappings with `email`, or `Recipient`s, from any iterable.
+        `raw`: an open file of CSV or JSON Lines, gzip or not. `source`: where a producer reads
+        such a file itself, `s3://bucket/key` or `file:///path`.
+
+        The same `key` again returns the campaign it named and sends nothing. With `strict` the
+        first bad row halts the campaign before anything is sent. Raises `BadInputError`, and
+        `RefusedError` while another submit with this key is under way.
+        """
+        where = Source(url=source, strict=strict)
+        given = Given(recipients=recipients, raw=raw, source=source)
+        chunks = given.chunks(campaign, senders=self._known_senders())
+        if key is not None and not 0 < len(key) <= _MAX_KEY:
+            raise BadInputError(f"key: it must have 1 to {_MAX_KEY} characters")
+        campaign_id = new_campaign_id(clock.now)
+        mark = digest(campaign, where)
+        if key and (known := self._drafts.claim_key(key, campaign_id, digest=mark)):
+            return Submission(id=known[0], created=False, same_content=known[1] == mark)
+        self._take_in(campaign_id, campaign, where, chunks, key=key or "")
+        return Submission(id=campaign_id, created=True)
+
+    def status(self, campaign_id: CampaignId) -> Status:
+        """Raises `UnknownCampaignError`."""
+        return self._reader().read(campaign_id)
+
+    def list(self, limit: int = 50) -> list[Status]:
+        """Return the newest campaigns, newest first."""
+        known, gone = [], []
+        for campaign_id in self._campaigns.newest(limit):
+            try:
+                known.append(self._reader().read(campaign_id))
+            except UnknownCampaignError:
+                gone.append(campaign_id)
+        self._campaigns.forget(gone)
+        return known
+
+    def watch(
+        self, campaign_id: CampaignId, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
+    ) -> Iterator[Status]:
+        """Yield how a campaign stands until it is over; its rate is that of the last seconds."""
+        for status in paced(self._each(campaign_id), clock.now):
+            yield status
+            if over(status):
+                return
+            sleep(interval)
+
+    def pause(self, campaign_id: CampaignId) -> None:
+        """Stop sending until `resume`. Raises `RefusedError`, `UnknownCampaignError`."""
+        self._campaigns.pause(campaign_id)
+        self._drop(campaign_id)
+
+    def resume(self, campaign_id: CampaignId) -> None:
+        """Go on after a pause or a halt. Raises `RefusedError`, `UnknownCampaignError`."""
+        self._campaigns.resume(campaign_id)
+        standing = self._campaigns.standing(campaign_id)
+        if route := standing.route(campaign_id):
+            budget = Budget(self._store)
+            if budget.status(route.account).halted:
+                budget.resume(route.account)
+                self._dispatch.let_go(route.account)
+            self._dispatch.wake(route)
+        if not standing.split:
+            self._publisher.split(campaign_id)
+
+    def cancel(self, campaign_id: CampaignId) -> None:
+        """Stop for good. Raises `RefusedError`, `UnknownCampaignError`."""
+        self._campaigns.cancel(campaign_id)
+        self._drop(campaign_id)
+        self._campaigns.close_pending(campaign_id)
+
+    def report(self, campaign_id: CampaignId) -> Iterator[ReportRow]:
+        """Yield what became of every recipient. Raises `UnknownCampaignError`."""
+        return Reports(self._store).rows(campaign_id)
+
+    def bad_rows(self, campaign_id: CampaignId) -> Sequence[BadRow]:
+        """Return the first thousand rows that nobody is mailed for, and why."""
+        return Reports(self._store).bad_rows(campaign_id)
+
+    def suppress(self, address: str, reason: str) -> None:
+        """Never mail an address again. Raises `BadInputError` when it is none."""
+        self._suppression.add(normal(sendable(address)), reason)
+
+    def unsuppress(self, address: str) -> bool:
+        """Take an address off the list; returns whether it was on it."""
+        return self._suppression.remove(normal(sendable(address)))
+
+    def suppressed(self) -> Iterator[tuple[str, str]]:
+        """Yield every suppressed address and why."""
+        return iter(self._suppression)
+
+    def close(self) -> None:
+        self._publisher.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _known_senders(self) -> frozenset[str]:
+        return frozenset(self._settings.senders or Directory(self._store).senders())
+
+    def _take_in(
+        self,
+        campaign_id: CampaignId,
+        campaign: Campaign,
+        source: Source,
+        chunks: Iterable[bytes],
+        *,
+        key: str,
+    ) -> None:
+        try:
+            shipper = Shipper(self._store, self._drafts)
+            shipper.check_room()
+            self._drafts.open(campaign_id, campaign, source, key=key)
+            count = shipper.ship(campaign_id, chunks, key=key)
+            self._drafts.seal(campaign_id, pages=count, key=key)
+        except BaseException:
+            # Whatever the caller's own iterable raised: leave no trace, if Redis lets us.
+            with suppress(StoreUnavailableError):
+                self._drafts.discard(campaign_id, key=key)
+            raise
+        # Sealed is submitted: when the broker is away, the workers' tick asks for the split.
+        with suppress(StoreUnavailableError):
+            self._publisher.split(campaign_id)
+
+    def _each(self, campaign_id: CampaignId) -> Iterator[Status]:
+        while True:
+            yield self.status(campaign_id)
+
+    def _reader(self) -> StatusReader:
+        return StatusReader(self._store, self._dispatch)
+
+    def _drop(self, campaign_id: CampaignId) -> None:
+        standing = self._campaigns.standing(campaign_id)
+        if standing.account:
+            self._dispatch.drop(campaign_id, standing.account, standing.lane)

@@ -1,0 +1,163 @@
+"""Campaigns that have been submitted: how they stand, and steering them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from postroom.errors import RefusedError, UnknownCampaignError
+from postroom.model import AccountName, CampaignId, Lane
+from postroom.settings import Store as StoreSettings
+from postroom.store.connection import Store
+from postroom.store.dispatch import Route
+
+_SWEEP_BYTES: Final = 100_000
+_SWEEP_BATCHES: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What dispatch must know of a campaign."""
+
+    account: AccountName
+    """Empty until a producer has seen the campaign."""
+    lane: Lane
+    weight: float
+    batch_size: int
+    batches: int
+    split: bool
+    key: str
+    over: bool
+
+    def route(self, campaign_id: CampaignId) -> Route | None:
+        """Return how its batches reach the workers; None until a producer has seen it."""
+        if not self.account:
+            return None
+        return Route(
+            campaign_id=campaign_id,
+            account=self.account,
+            lane=self.lane,
+            weight=self.weight,
+            batch_size=self.batch_size,
+        )
+
+
+class Campaigns:
+    """Steers campaigns. Raises `StoreUnavailableError` when Redis is away."""
+
+    def __init__(self, store: Store, settings: StoreSettings) -> None:
+        self._store: Final = store
+        self._retention: Final = settings.retention_seconds
+
+    def pause(self, campaign_id: CampaignId) -> None:
+        """Stop sending within a second. Raises `RefusedError`, `UnknownCampaignError`."""
+        self._steer(campaign_id, "pause")
+
+    def resume(self, campaign_id: CampaignId) -> None:
+        """End a pause or a halt. Raises `RefusedError`, `UnknownCampaignError`."""
+        self._steer(campaign_id, "resume")
+
+    def cancel(self, campaign_id: CampaignId) -> None:
+        """Stop for good; `close_pending` does the books.
+
+        Raises `RefusedError`, `UnknownCampaignError`.
+        """
+        self._steer(campaign_id, "cancel")
+
+    def expire(self, campaign_id: CampaignId) -> None:
+        """Stop for good because `not_after` has passed; `close_pending` does the books.
+
+        Raises `RefusedError`, `UnknownCampaignError`.
+        """
+        self._steer(campaign_id, "expire")
+
+    def close_pending(self, campaign_id: CampaignId) -> int:
+        """Settle whoever is still pending in a cancelled or expired campaign; returns how many.
+
+        Safe to repeat and to interrupt: whoever calls it again goes on.
+        """
+        standing = self.standing(campaign_id)
+        at_once = max(1, min(_SWEEP_BATCHES, _SWEEP_BYTES // standing.batch_size))
+        closed, first, last = 0, 0, 0
+        keys = self._store.keys.campaign(campaign_id).all()
+        while not last:
+            now_closed, last = self._store.run(
+                "close_pending", keys, [first, at_once, self._retention]
+            )
+            closed += max(0, now_closed)
+            first += at_once
+        self.retire(campaign_id)
+        return closed
+
+    def retire(self, campaign_id: CampaignId) -> bool:
+        """Take a campaign that is over, or whose records are gone, off the live ones.
+
+        Returns whether it was. Its idempotency key expires along with its records.
+        """
+        try:
+            standing = self.standing(campaign_id)
+        except UnknownCampaignError:
+            standing = None
+        if standing is not None and not standing.over:
+            return False
+        keys = self._store.keys
+        if standing is not None and standing.key:
+            key = keys.submitted(standing.key)
+            self._store.ask(lambda client: client.expire(key, self._retention))
+        self._store.ask(lambda client: client.srem(keys.live, campaign_id))
+        return True
+
+    def live(self) -> Iterator[CampaignId]:
+        """Yield the campaigns that are not over, and drafts that are about to be sealed."""
+        members = self._store.ask(lambda client: client.smembers(self._store.keys.live))
+        yield from (CampaignId(member.decode()) for member in sorted(members))
+
+    def newest(self, limit: int) -> list[CampaignId]:
+        """Return the campaigns created last, newest first; some may have expired."""
+        found: Sequence[bytes] = self._store.ask(
+            lambda client: client.zrevrange(self._store.keys.campaigns, 0, limit - 1)
+        )
+        return [CampaignId(member.decode()) for member in found]
+
+    def forget(self, campaign_ids: Sequence[CampaignId]) -> None:
+        """Take campaigns whose records have expired off the list."""
+        if campaign_ids:
+            key = self._store.keys.campaigns
+            self._store.ask(lambda client: client.zrem(key, *campaign_ids))
+
+    def standing(self, campaign_id: CampaignId) -> Standing:
+        """Raises `UnknownCampaignError`."""
+        key = self._store.keys.campaign(campaign_id).campaign
+        names = ("account", "lane", "weight", "batch_size", "batches", "split", "key")
+        found = self._store.ask(lambda client: client.hmget(key, *names, "finished_at"))
+        if found[3] is None:
+            raise UnknownCampaignError(f"no campaign {campaign_id}")
+        account, lane, weight, batch_size, batches, split, submit_key, finished_at = (
+            (value or b"").decode() for value in found
+        )
+        return Standing(
+            account=AccountName(account),
+            lane=Lane(lane or Lane.BULK),
+            weight=float(weight or 1),
+            batch_size=int(batch_size),
+            batches=int(batches or 0),
+            split=split == "1",
+            key=submit_key,
+            over=bool(finished_at),
+        )
+
+    def _steer(self, campaign_id: CampaignId, action: str) -> None:
+        key = self._store.keys.campaign(campaign_id).campaign
+        answer = self._store.run("steer_campaign", [key], [action]).decode()
+        if answer == "UNKNOWN":
+            raise UnknownCampaignError(f"no campaign {campaign_id}")
+        if answer != "STEERED":
+            raise RefusedError(f"cannot {action} campaign {campaign_id}: {_WHY[answer]}")
+
+
+_WHY: Final = {
+    "RECEIVING": "its recipients are still being received",
+    "UNREADABLE": "it was never accepted; submit it again",
+    "FINISHED": "it has finished",
+    "CANCELLED": "it was cancelled",
+    "EXPIRED": "it has expired: not_after has passed",
+}

@@ -1,0 +1,64 @@
+"""What became of each recipient of a campaign, batch by batch."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from postroom import wire
+from postroom.errors import UnknownCampaignError
+from postroom.model import BadRow, BatchRef, CampaignId, Outcome, ReportRow
+from postroom.store.connection import Store
+
+_SUPPRESSED: Final = "on the suppression list"
+_AMBIGUOUS: Final = "the call broke after it had left: SES may or may not have it"
+
+
+class Reports:
+    """Raises `UnknownCampaignError`, `StoreUnavailableError`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store: Final = store
+
+    def rows(self, campaign_id: CampaignId) -> Iterator[ReportRow]:
+        """Yield every recipient in the order of the source. Memory stays at one batch."""
+        keys = self._store.keys.campaign(campaign_id)
+        size, batches = self._store.ask(
+            lambda client: client.hmget(keys.campaign, "batch_size", "batches")
+        )
+        if size is None:
+            raise UnknownCampaignError(f"no campaign {campaign_id}")
+        for number in range(int(batches or 0)):
+            ref = BatchRef(campaign_id=campaign_id, number=number)
+            yield from self._batch(ref, int(size))
+
+    def bad_rows(self, campaign_id: CampaignId) -> list[BadRow]:
+        """Return the first thousand rows that nobody is mailed for, and why."""
+        key = self._store.keys.campaign(campaign_id).rows
+        stored = self._store.ask(lambda client: client.lrange(key, 0, -1))
+        return [wire.decode_bad_row(row) for row in stored]
+
+    def _batch(self, ref: BatchRef, size: int) -> Iterator[ReportRow]:
+        keys = self._store.keys.campaign(ref.campaign_id)
+        start = ref.number * size
+        stored = self._store.ask(lambda client: client.hget(keys.batches, str(ref.number)))
+        codes = self._store.ask(
+            lambda client: client.getrange(keys.ledger, start, start + size - 1)
+        )
+        if stored is None:
+            raise UnknownCampaignError(f"the records of campaign {ref.campaign_id} have expired")
+        reasons = self._reasons(keys.reasons)
+        batch = wire.decode_batch(ref, stored)
+        for recipient, code in zip(batch.recipients, codes, strict=True):
+            outcome = wire.outcome_of(code)
+            yield ReportRow(
+                email=recipient.email, outcome=outcome, reason=_reason(outcome, code, reasons)
+            )
+
+    def _reasons(self, key: str) -> dict[int, str]:
+        found = self._store.ask(lambda client: client.hgetall(key))
+        return {int(number): reason.decode() for reason, number in found.items()}
+
+
+def _reason(outcome: Outcome, code: int, reasons: dict[int, str]) -> str:
+    if outcome is Outcome.REJECTED:
+        return reasons.get(code, "")
+    return {Outcome.SUPPRESSED: _SUPPRESSED, Outcome.AMBIGUOUS: _AMBIGUOUS}.get(outcome, "")
