@@ -1,0 +1,120 @@
+"""The Jinja2 sandbox that templates live in, and how a merge field looks in each part of a mail.
+
+Imports jinja2 and `errors` only.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import SandboxedEnvironment
+
+from postroom.errors import BadInputError
+
+SUBJECT: Final = "subject"
+HTML: Final = "html"
+TEXT: Final = "text"
+UNSUBSCRIBE_URL: Final = "unsubscribe_url"
+BODY_PARTS: Final = (SUBJECT, HTML, TEXT)
+
+_LARGEST_PRODUCT: Final = 1_000_000
+_MISREAD_BY_SES: Final = ("{{", "}}", "{%", "%}", "{#", "#}", "{\0", "\0}", "\\\0")
+_BREAKS: Final = re.compile(r"\s*[\x00-\x1f\x7f\x85\u2028\u2029]+\s*")
+
+
+class Field(NamedTuple):
+    """The place of one merge field in a template of plain placeholders."""
+
+    name: str
+
+
+def shown(value: object) -> str:
+    """How a merge field appears in text: null is empty, all else as Python writes it."""
+    # A str is passed on as it is: it may be Markup, which is not escaped again.
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def shown_on_one_line(value: object) -> str:
+    """How a merge field appears in a subject: line breaks and controls become one space."""
+    text = shown(value)
+    return text if text.isprintable() else _BREAKS.sub(" ", text)
+
+
+def shown_in_url(value: object) -> str:
+    """How a merge field appears in the unsubscribe URL: percent-encoded."""
+    return quote(shown(value), safe="")
+
+
+class _Sandbox(SandboxedEnvironment):
+    """Jinja2 without files, and with a bound on what one expression can make."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(self, finalize: Callable[[object], str], *, autoescape: bool = False) -> None:
+        super().__init__(undefined=StrictUndefined, finalize=finalize, autoescape=autoescape)
+        del self.globals["lipsum"]  # Makes any amount of text from a few characters.
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and not (abs(left) < 1000 and abs(right) < 100):
+            raise SecurityError("too large a power")
+        if operator == "*" and (hasattr(left, "__len__") or hasattr(right, "__len__")):
+            sizes = [len(one) if hasattr(one, "__len__") else abs(one) for one in (left, right)]
+            if sizes[0] * sizes[1] > _LARGEST_PRODUCT:
+                raise SecurityError("too long a repetition")
+        return super().call_binop(context, operator, left, right)
+
+
+def _url_environment() -> _Sandbox:
+    environment = _Sandbox(shown_in_url)
+    environment.filters["urlencode"] = shown  # Every value is encoded anyway, and only once.
+    return environment
+
+
+_ENVIRONMENTS: Final[Mapping[str, _Sandbox]] = {
+    SUBJECT: _Sandbox(shown_on_one_line),
+    HTML: _Sandbox(shown, autoescape=True),
+    TEXT: _Sandbox(shown),
+    UNSUBSCRIBE_URL: _url_environment(),
+}
+
+GLOBALS: Final = frozenset(_ENVIRONMENTS[TEXT].globals)
+"""What templates may call without anybody handing it in."""
+
+
+def compiled(part: str, source: str) -> Template:
+    """Raises `BadInputError` naming the part and the line."""
+    try:
+        return _ENVIRONMENTS[part].from_string(source)
+    except TemplateSyntaxError as error:
+        raise BadInputError(f"{part}, line {error.lineno}: {error.message}") from None
+    except (RecursionError, MemoryError):
+        raise BadInputError(f"{part}, line 1: too deeply nested") from None
+
+
+def parsed(part: str, source: str) -> nodes.Template:
+    """Return the syntax tree of a template that compiles."""
+    return _ENVIRONMENTS[part].parse(source)
+
+
+def plain_placeholders(part: str, source: str) -> tuple[str | Field, ...] | None:
+    """Return literals and fields in turn, or None when the template holds more than these.
+
+    None as well when a literal, or where it meets a placeholder, could be taken for a
+    placeholder by SES's own substitution.
+    """
+    pieces: list[str | Field] = []
+    for node in parsed(part, source).body:
+        if not isinstance(node, nodes.Output):
+            return None
+        for child in node.nodes:
+            if isinstance(child, nodes.TemplateData):
+                pieces.append(child.data)
+            elif isinstance(child, nodes.Name) and child.name not in GLOBALS:
+                pieces.append(Field(child.name))
+            else:
+                return None
+    spread = "".join(piece if isinstance(piece, str) else "\0" for piece in pieces)
+    return None if any(one in spread for one in _MISREAD_BY_SES) else tuple(pieces)

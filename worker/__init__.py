@@ -1,0 +1,1 @@
+"""Process: batches in, mail out."""

@@ -1,0 +1,195 @@
+"""From templates to mail: one campaign in a worker, rendered for SendBulkEmail or SendEmail.
+
+SES's inline templates know `{{name}}` only and escape nothing. A campaign whose templates hold
+plain placeholders only goes as such a template with values per recipient, escaped here for
+HTML; any other is rendered here per recipient. Both make the same mail to the byte.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import msgspec
+from markupsafe import escape
+
+from postroom.errors import PostroomError
+from postroom.model import Campaign, CampaignId, Recipient
+from postroom.sandbox import (
+    BODY_PARTS,
+    HTML,
+    SUBJECT,
+    TEXT,
+    plain_placeholders,
+    shown,
+    shown_on_one_line,
+)
+from postroom.settings import Sender
+from postroom.template import Headers, Message, Templates, UnrenderableError, Values, missing_field
+
+MAX_DATA_CHARACTERS: Final = 262_144
+MAX_CALL_BYTES: Final = 900_000
+"""SES takes 1 MB of inline template and its data; the rest is room for the frame."""
+MAX_MESSAGE_BYTES: Final = 40 * 1024 * 1024
+_BASE64_GROWTH: Final = 1.37
+_FRAME_BYTES: Final = 512
+"""Room for an entry's JSON around its address, data and headers: names, brackets, tags."""
+
+
+class TooLargeForBulkError(PostroomError):
+    """The mail does not fit into a SendBulkEmail entry: send it by itself. Nothing is wrong."""
+
+
+class BulkEntry(msgspec.Struct, frozen=True):
+    """One recipient of a SendBulkEmail call."""
+
+    index: int
+    to: str
+    data: str
+    """The recipient's template data, a JSON object."""
+    headers: Headers
+    size: int
+    """Upper bound of its bytes in the request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkTemplate:
+    """What the entries of a call share: the inline template and the headers."""
+
+    subject: str
+    html: str | None
+    text: str | None
+    headers: Headers
+
+    @property
+    def size(self) -> int:
+        """Upper bound of its bytes in the request."""
+        parts = (self.subject, self.html or "", self.text or "")
+        return len(msgspec.json.encode([*parts, self.headers])) + _FRAME_BYTES
+
+
+class _Slot(NamedTuple):
+    """One key of the template data: which field it shows, and how."""
+
+    key: str
+    part: str
+    name: str
+    show: Callable[[object], str]
+
+    @property
+    def placeholder(self) -> str:
+        return _placeholder(self.key)
+
+
+class Mailing:
+    """One campaign ready to be sent; safe to share between threads."""
+
+    def __init__(self, campaign_id: CampaignId, campaign: Campaign, sender: Sender) -> None:
+        """Raises `BadInputError` when a template cannot be used."""
+        self.campaign_id = campaign_id
+        self.sender = sender
+        self.tags = dict(campaign.tags)
+        self._templates = Templates(campaign)
+        self._parts = tuple(part for part in BODY_PARTS if getattr(campaign, part) is not None)
+        plain = self._plain(campaign)
+        self._slots = None if plain is None else plain[0]
+        self.template = self._carrying() if plain is None else plain[1]
+        self.template_size = self.template.size
+        """Bytes that every SendBulkEmail call of this campaign carries beside its entries."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether SES fills the placeholders itself."""
+        return self._slots is not None
+
+    def message(self, recipient: Recipient) -> Message:
+        """Return the whole mail of one recipient. Raises `UnrenderableError`."""
+        return _checked_size(self._templates.message(self._templates.values(recipient)))
+
+    def bulk_entry(self, index: int, recipient: Recipient) -> BulkEntry:
+        """Return one recipient's entry of a SendBulkEmail call.
+
+        Raises `UnrenderableError`, and `TooLargeForBulkError` for what `message` still makes.
+        """
+        values = self._templates.values(recipient)
+        data = self._whole(values) if self._slots is None else _filled(self._slots, values)
+        try:
+            encoded = msgspec.json.encode(data)
+        except UnicodeEncodeError:
+            raise UnrenderableError("a field holds text that is not valid Unicode") from None
+        headers = self._templates.own_headers(values)
+        # Inside the request the data is a JSON string: quotes and backslashes are escaped again.
+        size = len(encoded) + encoded.count(b'"') + encoded.count(b"\\") + _FRAME_BYTES
+        size += sum(len(value) for _, value in headers) + len(recipient.email)
+        if len(encoded) > MAX_DATA_CHARACTERS or size + self.template_size > MAX_CALL_BYTES:
+            raise TooLargeForBulkError(f"{size} bytes")
+        return BulkEntry(index, recipient.email, encoded.decode(), headers, size)
+
+    def _whole(self, values: Values) -> dict[str, str]:
+        message = _checked_size(self._templates.message(values))
+        parts = zip(BODY_PARTS, message[:3], strict=True)
+        return {part: text for part, text in parts if text is not None}
+
+    def _carrying(self) -> BulkTemplate:
+        """Return a template that carries mails rendered here."""
+        return self._template_of({part: _placeholder(part) for part in self._parts})
+
+    def _plain(self, campaign: Campaign) -> tuple[tuple[_Slot, ...], BulkTemplate] | None:
+        slots: dict[tuple[str, str], _Slot] = {}
+        sources: dict[str, str] = {}
+        for part in self._parts:
+            pieces = plain_placeholders(part, getattr(campaign, part))
+            if pieces is None:
+                return None
+            sources[part] = "".join(
+                piece if isinstance(piece, str) else _slot(slots, part, piece.name).placeholder
+                for piece in pieces
+            )
+        return tuple(slots.values()), self._template_of(sources)
+
+    def _template_of(self, sources: Mapping[str, str]) -> BulkTemplate:
+        return BulkTemplate(
+            subject=sources.get(SUBJECT, ""),
+            html=sources.get(HTML),
+            text=sources.get(TEXT),
+            headers=self._templates.headers,
+        )
+
+
+def _filled(slots: Sequence[_Slot], values: Values) -> dict[str, str]:
+    data = {}
+    for key, part, name, show in slots:
+        try:
+            data[key] = show(values[name])
+        except KeyError:
+            raise missing_field(part, name) from None
+    return data
+
+
+def _checked_size(message: Message) -> Message:
+    parts = [part for part in message[:3] if part]
+    if sum(map(len, parts)) * 4 * _BASE64_GROWTH > MAX_MESSAGE_BYTES:  # Worth counting exactly.
+        size = sum(len(part.encode()) for part in parts)
+        if size * _BASE64_GROWTH > MAX_MESSAGE_BYTES:
+            raise UnrenderableError("the mail is larger than the 40 MB that SES takes")
+    return message
+
+
+def _placeholder(key: str) -> str:
+    return "{{" + key + "}}"
+
+
+def _escaped(value: object) -> str:
+    return str.__str__(escape(shown(value)))  # Plain text: the JSON encoder refuses Markup.
+
+
+_SHOW: Final[Mapping[str, Callable[[object], str]]] = {
+    SUBJECT: shown_on_one_line,
+    HTML: _escaped,
+    TEXT: shown,
+}
+
+
+def _slot(slots: dict[tuple[str, str], _Slot], part: str, name: str) -> _Slot:
+    """Return the key for one field in one part: it looks different in subject, HTML and text."""
+    slot = _Slot(f"{part[0]}{len(slots)}", part, name, _SHOW[part])
+    return slots.setdefault((part, name), slot)

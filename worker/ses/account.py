@@ -1,0 +1,66 @@
+"""What SES tells of an account: its rate, its quota, whether it may send."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from postroom.errors import PostroomError
+from worker.ses.client import SesClient
+from worker.ses.reading import Reader
+from worker.ses.verdict import Kind, Verdict
+
+_OPERATION: Final = "GetAccount"
+_UNLIMITED: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """One reading of GetAccount. Rates are recipients a second; None is unlimited."""
+
+    max_send_rate: float
+    max_24_hour_send: float | None
+    sent_last_24_hours: float
+    sending_enabled: bool
+    production_access: bool
+    enforcement_status: str
+
+
+class AccountUnreadableError(PostroomError):
+    """GetAccount brought nothing usable. `verdict.kind` says whether to ask again.
+
+    TRANSIENT and THROTTLED pass; STOP_ACCOUNT needs a person; STOP_CAMPAIGN means that this SES
+    does not offer the call.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+
+
+def read_account(client: SesClient, *, region: str = "") -> AccountFacts:
+    """Ask SES about the account of a `reading` client. Raises `AccountUnreadableError`."""
+    try:
+        answer = client.get_account()
+    except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
+        verdict = Reader(_OPERATION, region, "", ()).failure(error)
+        if verdict.kind is Kind.AMBIGUOUS:
+            verdict = Verdict(Kind.TRANSIENT, "SES did not answer GetAccount")
+        raise AccountUnreadableError(verdict) from None
+    try:
+        return _facts(answer)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        unknown = Verdict(Kind.STOP_CAMPAIGN, "SES answered GetAccount without a sending quota")
+        raise AccountUnreadableError(unknown) from None
+
+
+def _facts(answer: Mapping[str, Any]) -> AccountFacts:
+    quota = answer["SendQuota"]
+    most = float(quota["Max24HourSend"])
+    return AccountFacts(
+        max_send_rate=float(quota["MaxSendRate"]),
+        max_24_hour_send=None if most == _UNLIMITED else most,
+        sent_last_24_hours=float(quota.get("SentLast24Hours") or 0.0),
+        sending_enabled=bool(answer.get("SendingEnabled", True)),
+        production_access=bool(answer.get("ProductionAccessEnabled", True)),
+        enforcement_status=str(answer.get("EnforcementStatus") or "HEALTHY"),
+    )

@@ -1,0 +1,162 @@
+"""Hand mail to SES: SendBulkEmail for up to 50 recipients, SendEmail for one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import formataddr, parseaddr
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from postroom.model import Recipient
+from postroom.settings import Sender
+from postroom.template import Headers, Message, UnrenderableError
+from worker.render import BulkEntry, Mailing
+from worker.ses.client import SesClient, post_json
+from worker.ses.reading import BULK, SINGLE, Reader
+from worker.ses.verdict import Kind, Verdict
+
+Json = Mapping[str, Any]
+
+
+class SesCarrier:
+    """Sends over one account. Safe to share between threads.
+
+    No method raises for anything that SES, the network or the credentials answer: what goes
+    wrong with a whole call becomes the verdict of each of its entries.
+    """
+
+    def __init__(self, connect: Callable[[], SesClient], *, region: str) -> None:
+        """`connect` returns the client for the calling process, and is asked for every call."""
+        self._connect = connect
+        self._region = region
+
+    def send_bulk(
+        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry]
+    ) -> list[Verdict]:
+        """Send up to 50 entries in one call. Returns one verdict for each, in their order."""
+        frame = _frame(mailing)
+        body = _bulk_body(frame, batch_number, entries)
+        reader = Reader(BULK, self._region, frame.address, [entry.to for entry in entries])
+        try:
+            answer = post_json(self._connect(), BULK, body)
+        except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
+            return [reader.failure(error)] * len(entries)
+        return reader.results(answer)
+
+    def send_one(
+        self, mailing: Mailing, batch_number: int, index: int, recipient: Recipient
+    ) -> Verdict:
+        """Send one mail in one call. A mail that cannot be made is rejected."""
+        frame = _frame(mailing)
+        try:
+            body = _single_body(frame, batch_number, index, recipient, mailing.message(recipient))
+        except UnrenderableError as error:
+            return Verdict(Kind.REJECTED, str(error))
+        except UnicodeEncodeError:
+            return Verdict(Kind.REJECTED, "a field holds text that is not valid Unicode")
+        reader = Reader(SINGLE, self._region, frame.address, (recipient.email,))
+        try:
+            answer = post_json(self._connect(), SINGLE, body)
+        except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
+            return reader.failure(error)
+        return reader.result(answer)
+
+
+class _Frame(NamedTuple):
+    """What all calls of a campaign share, made ready once."""
+
+    common: Json
+    """The members that SendEmail and SendBulkEmail have alike."""
+    default_content: msgspec.Raw
+    tags: tuple[Json, ...]
+    address: str
+    """The bare From address."""
+
+
+@lru_cache(maxsize=64)
+def _frame(mailing: Mailing) -> _Frame:
+    sender, template = mailing.sender, mailing.template
+    content = {"Subject": template.subject, "Html": template.html, "Text": template.text}
+    default = {
+        "TemplateContent": {part: text for part, text in content.items() if text is not None},
+        "TemplateData": "{}",
+        "Headers": _pairs(template.headers),
+    }
+    return _Frame(
+        common=_common(sender),
+        default_content=msgspec.Raw(msgspec.json.encode({"Template": default})),
+        tags=tuple(_pairs((*mailing.tags.items(), ("campaign", mailing.campaign_id)))),
+        address=parseaddr(sender.from_)[1],
+    )
+
+
+def _common(sender: Sender) -> Json:
+    common = {
+        "FromEmailAddress": _mailbox(sender.from_),
+        "ReplyToAddresses": [_mailbox(one) for one in sender.reply_to],
+        "ConfigurationSetName": sender.configuration_set,
+        "FromEmailAddressIdentityArn": sender.identity_arn,
+    }
+    return {member: value for member, value in common.items() if value}
+
+
+def _mailbox(written: str) -> str:
+    """Return an address with its display name as SES takes it: in ASCII, encoded where needed."""
+    name, address = parseaddr(written)
+    local, at, domain = address.rpartition("@")
+    if not domain.isascii():
+        domain = domain.encode("idna").decode()
+    return formataddr((name, local + at + domain)) if address else written
+
+
+def _bulk_body(frame: _Frame, batch_number: int, entries: Sequence[BulkEntry]) -> bytes:
+    # SES has been seen to ignore DefaultEmailTags, so each entry carries all its tags
+    # (https://github.com/boto/boto3/issues/4838).
+    tags = [*frame.tags, {"Name": "batch", "Value": str(batch_number)}]
+    return msgspec.json.encode(
+        {
+            **frame.common,
+            "DefaultContent": frame.default_content,
+            "DefaultEmailTags": tags,
+            "BulkEmailEntries": [_entry(entry, tags) for entry in entries],
+        }
+    )
+
+
+def _entry(entry: BulkEntry, tags: Sequence[Json]) -> Json:
+    made: dict[str, Any] = {
+        "Destination": {"ToAddresses": (entry.to,)},
+        "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": entry.data}},
+        "ReplacementTags": [*tags, {"Name": "index", "Value": str(entry.index)}],
+    }
+    if entry.headers:
+        made["ReplacementHeaders"] = _pairs(entry.headers)
+    return made
+
+
+def _single_body(
+    frame: _Frame, batch_number: int, index: int, recipient: Recipient, message: Message
+) -> bytes:
+    body = {"Html": message.html, "Text": message.text}
+    content = {
+        "Subject": _text(message.subject),
+        "Body": {part: _text(text) for part, text in body.items() if text is not None},
+        "Headers": _pairs(message.headers),
+    }
+    own_tags = (("batch", str(batch_number)), ("index", str(index)))
+    return msgspec.json.encode(
+        {
+            **frame.common,
+            "Destination": {"ToAddresses": (recipient.email,)},
+            "Content": {"Simple": content},
+            "EmailTags": [*frame.tags, *_pairs(own_tags)],
+        }
+    )
+
+
+def _text(text: str) -> Json:
+    return {"Data": text, "Charset": "UTF-8"}
+
+
+def _pairs(pairs: Headers) -> list[Json]:
+    return [{"Name": name, "Value": value} for name, value in pairs]

@@ -1,0 +1,38 @@
+"""Our reading of an SES answer: what to do next about one recipient."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    """What the sender does next."""
+
+    ACCEPTED = "accepted"
+    THROTTLED = "throttled"
+    """Above the sending rate, not sent: shrink the rate, send again. Spends no attempt."""
+    BULK_THROTTLED = "bulk_throttled"
+    """SES refuses SendBulkEmail itself, not sent: use SendEmail for a while. No attempt."""
+    ONE_BY_ONE = "one_by_one"
+    """The whole call was refused for one of its entries, not sent: SendEmail tells which."""
+    TRANSIENT = "transient"
+    """A passing fault, not sent: send again with backoff. Spends an attempt."""
+    AMBIGUOUS = "ambiguous"
+    """It may have been sent: nobody can know."""
+    QUOTA = "quota"
+    """The daily quota is spent, not sent: wait until it frees. Spends no attempt."""
+    STOP_ACCOUNT = "stop_account"
+    """SES takes nothing from this account, not sent: a person must act."""
+    STOP_CAMPAIGN = "stop_campaign"
+    """SES takes nothing of this campaign, not sent: a person must act."""
+    REJECTED = "rejected"
+    """SES will never take this mail for this recipient."""
+
+
+class Verdict(NamedTuple):
+    """What to do next about one recipient, and why, in words without anybody's address."""
+
+    kind: Kind
+    reason: str = ""
+
+
+ACCEPTED = Verdict(Kind.ACCEPTED)
