@@ -1,28 +1,26 @@
-"""While Redis is away nothing is sent: whoever asks it waits, and goes on by himself."""
+"""While Redis is away nothing is sent: whoever asks it waits, and goes on by himself.
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, ParamSpec, Protocol, TypeVar
+`waiting` gives up when the process is asked to stop; `settling` goes on for its grace, because
+what it cannot write is in doubt afterwards.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tenacity import Retrying
 
 from postroom.model import AccountName, BatchRef, CampaignId, Lane, Settled
 from postroom.store.budget import Budget, Grant, Wait
 from postroom.store.ledger import Claim, Ledger
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Waiting(Protocol):
-    """Calls again while Redis is away, as worker/retry.py makes it."""
-
-    def __call__(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
-
 
 class PatientBudget:
     """The budget; a take that may have run is taken again, which errs on the safe side."""
 
-    def __init__(self, budget: Budget, waiting: Waiting) -> None:
+    def __init__(self, budget: Budget, waiting: Retrying, *, settling: Retrying) -> None:
         self._budget: Final = budget
         self._waiting: Final = waiting
+        self._settling: Final = settling
 
     def take(
         self,
@@ -45,7 +43,7 @@ class PatientBudget:
         )
 
     def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
-        self._waiting(self._budget.settle, account, grant, counted=counted, unsent=unsent)
+        self._settling(self._budget.settle, account, grant, counted=counted, unsent=unsent)
 
     def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
         return self._waiting(self._budget.throttled, account, factor=factor, refused=refused)
@@ -57,9 +55,10 @@ class PatientBudget:
 class PatientLedger:
     """The ledger; every step of it may be repeated and changes the books once."""
 
-    def __init__(self, ledger: Ledger, waiting: Waiting) -> None:
+    def __init__(self, ledger: Ledger, waiting: Retrying, *, settling: Retrying) -> None:
         self._ledger: Final = ledger
         self._waiting: Final = waiting
+        self._settling: Final = settling
 
     def claim(self, ref: BatchRef, *, owner: str) -> Claim:
         return self._waiting(self._ledger.claim, ref, owner=owner)
@@ -68,10 +67,10 @@ class PatientLedger:
         self._waiting(self._ledger.begin, claim, indexes)
 
     def settle(self, claim: Claim, settled: Iterable[Settled]) -> None:
-        self._waiting(self._ledger.settle, claim, list(settled))
+        self._settling(self._ledger.settle, claim, list(settled))
 
     def leave(self, claim: Claim, *, wake_seconds: float = 0.0, tries_spent: bool = False) -> bool:
-        return self._waiting(
+        return self._settling(
             self._ledger.leave, claim, wake_seconds=wake_seconds, tries_spent=tries_spent
         )
 

@@ -69,7 +69,7 @@ class QuotaKeeper:
             self._halt(account, "sending is disabled for the account in SES")
         elif facts.enforcement_status == "SHUTDOWN":
             self._halt(account, "SES has shut sending off for the account (SHUTDOWN)")
-        self._observe(account, settings, _allowance(facts, settings, self.limiter))
+        self._observe(account, _allowance(facts, settings, self.limiter))
 
     def _unreadable(
         self, account: AccountName, settings: AccountSettings, fault: AccountUnreadableError
@@ -81,7 +81,7 @@ class QuotaKeeper:
         elif settings.max_send_rate is not None and verdict.kind is not Kind.STOP_ACCOUNT:
             # SES, or what stands in its place, does not offer GetAccount: the operator's own
             # rate is kept, and SES's refusals are the only word on the quota.
-            self._observe(account, settings, _configured(settings, self.limiter))
+            self._observe(account, _configured(settings, self.limiter))
         else:
             self._halt(account, f"its rate and quota cannot be read: {verdict.reason}")
 
@@ -89,9 +89,7 @@ class QuotaKeeper:
         log.error("account.halted", account=account, reason=reason)
         self.budgets.halt(account, f"account {account}: {reason}")
 
-    def _observe(
-        self, account: AccountName, settings: AccountSettings, allowance: Allowance
-    ) -> None:
+    def _observe(self, account: AccountName, allowance: Allowance) -> None:
         slots = 2 + int(allowance.rate / _RECIPIENTS_PER_SLOT)
         for lane in Lane:
             self.dispatch.limit(account, lane, slots)

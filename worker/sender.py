@@ -116,11 +116,17 @@ class Sender:
         Raises `StoreUnavailableError` only when the process stops while Redis is away, and what
         `postings` raises.
         """
-        posting = self.postings(ref.campaign_id)
         try:
+            posting = self.postings(ref.campaign_id)
             claim = self.books.claim(ref, owner=owner)
         except NotClaimed as answer:
             self._not_claimed(ref, answer)
+            return 0
+        except NeedsPersonError as fault:
+            self.books.halt(ref.campaign_id, str(fault))
+            return 0
+        except NewerFormatError as refusal:
+            log.error("campaign.newer_format", reason=str(refusal))
             return 0
         try:
             recipients = decode_batch(ref, claim.recipients).recipients

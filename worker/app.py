@@ -1,0 +1,57 @@
+"""The Celery app of the workers: `celery -A worker.app worker` needs no further flag."""
+
+import threading
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+from kombu import Queue
+
+from postroom import logs, queues, settings
+from postroom.celery_config import celery_settings, keep_quiet
+from worker import runtime, tasks
+
+log = structlog.get_logger()
+
+_settings = settings.load()
+app = Celery("worker", include=["worker.tasks"])
+app.conf.update(
+    celery_settings(_settings.redis, queue=queues.BATCHES, slots=_settings.worker.slots),
+    task_queues=[Queue(queues.TRANSACTIONAL), Queue(queues.BATCHES)],
+)
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    logs.set_up(_settings.log.level)
+
+
+@signals.worker_init.connect
+def _check_before_start(sender: Any, **_: Any) -> None:
+    keep_quiet(sender)
+    runtime.check(tasks.worker())
+
+
+@signals.worker_ready.connect
+def _begin_upkeep(sender: Any, **_: Any) -> None:
+    upkeep = tasks.worker().upkeep(sender.controller.concurrency)
+    threading.Thread(target=upkeep.run, name="upkeep", daemon=True).start()
+    log.info("worker.ready", slots=upkeep.slots)
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    tasks.stopping.ask()
+    tasks.worker().upkeep(0).retire()
+
+
+@signals.task_prerun.connect
+def _bind(task_id: str, args: Any, **_: Any) -> None:
+    structlog.contextvars.clear_contextvars()
+    campaign_id, batch = args
+    structlog.contextvars.bind_contextvars(task_id=task_id, campaign_id=campaign_id, batch=batch)
+
+
+@signals.task_postrun.connect
+def _unbind(**_: Any) -> None:
+    structlog.contextvars.clear_contextvars()

@@ -1,0 +1,62 @@
+"""Campaigns as this process sends them: read and compiled once, and kept while they are sent."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Protocol
+
+from postroom.errors import BadInputError, NeedsPersonError
+from postroom.model import AccountName, Campaign, CampaignId
+from postroom.settings import Sender as SenderSettings
+from postroom.store.dispatch import Route
+from worker.delivery import Delivery
+from worker.render import Mailing
+from worker.sender import Posting
+
+_KEPT: Final = 256
+
+
+class Records(Protocol):
+    """Campaigns as they were submitted."""
+
+    def campaign(self, campaign_id: CampaignId) -> Campaign: ...
+    def account(self, campaign_id: CampaignId) -> AccountName: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """Makes postings from records."""
+
+    records: Records
+    senders: Mapping[str, SenderSettings]
+    delivery: Callable[[AccountName, Mailing], Delivery]
+
+    def cached(self) -> Callable[[CampaignId], Posting]:
+        """Return `make` with its last results kept: a campaign never changes once submitted."""
+        return lru_cache(maxsize=_KEPT)(self.make)
+
+    def make(self, campaign_id: CampaignId) -> Posting:
+        """Raises `UnknownCampaignError`, `NeedsPersonError`, `NewerFormatError`."""
+        campaign = self.records.campaign(campaign_id)
+        account = self.records.account(campaign_id)
+        sender = self.senders.get(campaign.sender)
+        if sender is None or sender.account != account:
+            raise NeedsPersonError(
+                f"the worker's settings know no sender {campaign.sender!r} on account {account!r}"
+            )
+        try:
+            mailing = Mailing(campaign_id, campaign, sender)
+        except BadInputError as fault:
+            raise NeedsPersonError(str(fault)) from None
+        route = Route(
+            campaign_id=campaign_id,
+            account=account,
+            lane=campaign.lane,
+            weight=campaign.weight,
+            batch_size=campaign.batch_size,
+        )
+        return Posting(
+            route=route,
+            on_ambiguous=campaign.on_ambiguous,
+            delivery=self.delivery(account, mailing),
+        )

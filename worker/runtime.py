@@ -1,0 +1,210 @@
+"""One worker process, put together: every part is built here and handed what it needs."""
+
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from postroom import clock, release
+from postroom.errors import StoreUnavailableError, UnknownCampaignError
+from postroom.model import AccountName, BatchRef, CampaignId, Lane
+from postroom.publish import Publisher
+from postroom.settings import Settings
+from postroom.store.budget import Budget
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store, check_safety
+from postroom.store.directory import Directory
+from postroom.store.dispatch import Dispatch
+from postroom.store.ledger import Ledger
+from postroom.store.live import Live
+from postroom.store.quota import QuotaTurns
+from worker.accounts import Accounts
+from worker.delivery import BulkRest, Delivery
+from worker.janitor import Janitor
+from worker.limiter import Limiter
+from worker.patience import PatientBudget, PatientLedger
+from worker.postings import Compiler
+from worker.quota import QuotaKeeper
+from worker.render import Mailing
+from worker.retry import store_waits
+from worker.sender import Posting, Sender
+from worker.ses.account import read_account
+from worker.ses.client import Clients
+from worker.ses.request import SesCarrier
+from worker.stopping import Stopping
+from worker.upkeep import Upkeep
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """The parts of one process that its tasks and its upkeep use."""
+
+    name: str
+    settings: Settings
+    store: Store
+    dispatch: Dispatch
+    publisher: Publisher
+    sender: Sender
+    postings: Callable[[CampaignId], Posting]
+    upkeep: Callable[[int], Upkeep]
+    stopping: Stopping
+
+    def send_batch(self, ref: BatchRef) -> int:
+        """Send what is open in one batch, then ask for more work. Returns recipients sent."""
+        owner = f"{self.name}:{uuid4().hex[:12]}"
+        sent = 0
+        try:
+            sent = self.sender.send(ref, owner=owner)
+        except UnknownCampaignError:
+            log.info("batch.no_such_campaign")
+        except StoreUnavailableError as error:
+            log.warning("batch.left", reason=str(error))
+        self._ended(ref, sent)
+        return sent
+
+    def _ended(self, ref: BatchRef, sent: int) -> None:
+        """Make room and fill it. If Redis is away now, the next tick of any worker does it."""
+        try:
+            self.dispatch.ended(self.postings(ref.campaign_id).route, ref, sent=sent)
+            self.release()
+        except (StoreUnavailableError, UnknownCampaignError) as error:
+            log.info("dispatch.later", reason=str(error))
+
+    def release(self) -> int:
+        return release.release(self.dispatch, self.publisher)
+
+
+def build(settings: Settings, *, stopping: Stopping) -> Worker:
+    """Put a worker together. Raises `UnsafeStoreError` for a Redis that may lose data."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    store = Store(settings.redis, client_name="postroom-worker")
+    waiting = store_waits(stopping.sleep, stopping.asked)
+    settling = store_waits(clock.sleep, stopping.overdue)
+    budget, publisher = Budget(store), Publisher(settings.redis)
+    dispatch = Dispatch(
+        store, window=settings.dispatch.window, grace_seconds=settings.dispatch.grace_seconds
+    )
+    ledger = Ledger(
+        store,
+        lease_seconds=settings.worker.lease_seconds,
+        retention_seconds=settings.store.retention_seconds,
+        max_crashes=settings.retry.max_crashes,
+    )
+    clients = Clients(settings)
+    patient = PatientBudget(budget, waiting, settling=settling)
+    quota = _quota(settings, store, clients, dispatch, budget)
+    postings = _postings(settings, Live(store), clients)
+    sender = Sender(
+        books=PatientLedger(ledger, waiting, settling=settling),
+        accounts=Accounts(
+            budgets=patient,
+            holds=dispatch,
+            quota=quota,
+            decrease=settings.limiter.decrease,
+            refresh_seconds=settings.limiter.refresh_seconds,
+        ),
+        limiter=Limiter(
+            purse=patient,
+            sleep=stopping.sleep,
+            stopping=stopping.asked,
+            max_wait_seconds=settings.worker.max_wait_seconds,
+        ),
+        postings=postings,
+        retry=settings.retry,
+        slice_seconds=settings.worker.slice_seconds,
+        clock=clock.now,
+        sleep=stopping.sleep,
+        stopping=stopping.asked,
+    )
+    janitor = Janitor(
+        live=Live(store),
+        steering=Campaigns(store, settings.store),
+        books=ledger,
+        line=dispatch,
+        publisher=publisher,
+    )
+
+    def upkeep(concurrency: int) -> Upkeep:
+        return Upkeep(
+            worker=name,
+            slots=_slots(concurrency),
+            dispatch=dispatch,
+            quota=quota,
+            janitor=janitor,
+            release=partial(release.release, dispatch, publisher),
+            redis_seconds=store.seconds,
+            tick_seconds=settings.dispatch.tick_seconds,
+            stopping=stopping,
+        )
+
+    return Worker(
+        name=name,
+        settings=settings,
+        store=store,
+        dispatch=dispatch,
+        publisher=publisher,
+        sender=sender,
+        postings=postings,
+        upkeep=upkeep,
+        stopping=stopping,
+    )
+
+
+def check(worker: Worker) -> None:
+    """Look at Redis before the first batch, and tell others which senders this worker knows.
+
+    Raises `UnsafeStoreError`, `StoreUnavailableError`.
+    """
+    for warning in check_safety(worker.store, worker.settings.redis):
+        log.warning("redis.unsafe", reason=warning)
+    Directory(worker.store).announce(worker.settings.senders)
+
+
+def _slots(concurrency: int) -> dict[Lane, int]:
+    """Keep some slots free of bulk work, so that transactional mail never waits for one."""
+    reserved = max(1, concurrency // _RESERVED_PART) if concurrency > 1 else 0
+    return {Lane.BULK: concurrency - reserved, Lane.TRANSACTIONAL: concurrency}
+
+
+_RESERVED_PART: Final = 8
+
+
+def _quota(
+    settings: Settings, store: Store, clients: Clients, dispatch: Dispatch, budget: Budget
+) -> QuotaKeeper:
+    return QuotaKeeper(
+        accounts={AccountName(name): account for name, account in settings.accounts.items()},
+        limiter=settings.limiter,
+        read=lambda account: read_account(clients.reading(account)),
+        turns=QuotaTurns(store),
+        budgets=budget,
+        dispatch=dispatch,
+    )
+
+
+def _postings(settings: Settings, live: Live, clients: Clients) -> Callable[[CampaignId], Posting]:
+    calls = ThreadPoolExecutor(settings.worker.single_calls, thread_name_prefix="send-email")
+    rest = BulkRest(clock.now, rest_seconds=settings.limiter.bulk_rest_seconds)
+
+    def delivery(account: AccountName, mailing: Mailing) -> Delivery:
+        region = settings.accounts[account].region
+        return Delivery(
+            account=account,
+            mode=settings.accounts[account].send_mode,
+            mailing=mailing,
+            carrier=SesCarrier(partial(clients.sending, account), region=region),
+            rest=rest,
+            calls=calls,
+            bulk_call_size=settings.worker.bulk_call_size,
+            bulk_call_bytes=settings.worker.bulk_call_bytes,
+        )
+
+    return Compiler(records=live, senders=settings.senders, delivery=delivery).cached()
