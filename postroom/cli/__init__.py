@@ -1,0 +1,1 @@
+"""The `postroom` command. Needs the extra `cli`."""

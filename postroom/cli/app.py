@@ -1,0 +1,53 @@
+"""Every command in one place, and what typer itself has to complain about."""
+
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from postroom.cli import checking, local, rendering, reporting, steering, submitting, suppressing
+from postroom.errors import BadInputError, PostroomError
+
+app = typer.Typer(
+    name="postroom",
+    help="Send email campaigns through Amazon SES: nobody twice, nobody lost.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_CAMPAIGNS = "Campaigns"
+_BEFORE = "Before sending"
+_LOCAL = "On this machine"
+
+app.command(rich_help_panel=_CAMPAIGNS)(submitting.submit)
+app.command(rich_help_panel=_CAMPAIGNS)(steering.status)
+app.command(rich_help_panel=_CAMPAIGNS)(steering.watch)
+app.command("list", rich_help_panel=_CAMPAIGNS)(steering.campaigns)
+app.command(rich_help_panel=_CAMPAIGNS)(steering.pause)
+app.command(rich_help_panel=_CAMPAIGNS)(steering.resume)
+app.command(rich_help_panel=_CAMPAIGNS)(steering.cancel)
+app.command(rich_help_panel=_CAMPAIGNS)(reporting.report)
+app.command(rich_help_panel=_BEFORE)(checking.check)
+app.command(rich_help_panel=_BEFORE)(rendering.render)
+app.add_typer(suppressing.suppress, rich_help_panel=_BEFORE)
+app.command(rich_help_panel=_LOCAL)(local.up)
+app.command(rich_help_panel=_LOCAL)(local.demo)
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit code. Raises our own errors only."""
+    given = list(arguments) or ["--help"]
+    try:
+        code = app(given, prog_name="postroom", standalone_mode=False)
+    except TyperException as error:
+        raise _ours(error) from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return code if isinstance(code, int) else 0
+
+
+def _ours(error: TyperException) -> PostroomError:
+    line = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    hint = f" ({context.command_path} --help)" if context else ""
+    return BadInputError(f"{line}{hint}")

@@ -1,0 +1,75 @@
+"""`postroom status|watch|list|pause|resume|cancel`."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from postroom.cli import view
+from postroom.cli.console import AsJson, notes, say, say_json, tables
+from postroom.cli.following import exit_code, follow
+from postroom.cli.session import opened
+from postroom.client import Postroom
+from postroom.model import CampaignId
+from postroom.records import status_record
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign.", show_default=False)]
+
+
+def status(campaign: Id, *, as_json: AsJson = False) -> None:
+    """Show how a campaign stands."""
+    with opened() as post:
+        _show(post, campaign, as_json=as_json)
+
+
+def watch(campaign: Id, *, as_json: AsJson = False) -> int:
+    """Show a campaign live until it is over. Ends with 1 unless it finished."""
+    with opened() as post:
+        return exit_code(follow(post, CampaignId(campaign), as_json=as_json))
+
+
+def campaigns(
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the newest campaigns."""
+    with opened() as post:
+        found = post.list(limit)
+    if as_json:
+        say_json([status_record(one) for one in found])
+    elif found:
+        tables().print(view.table(found))
+    else:
+        notes().print("no campaigns yet")
+
+
+def pause(campaign: Id, *, as_json: AsJson = False) -> None:
+    """Stop sending until `postroom resume`."""
+    _steer(Postroom.pause, campaign, as_json=as_json)
+
+
+def resume(campaign: Id, *, as_json: AsJson = False) -> None:
+    """Go on after a pause, or after a halt whose cause is mended."""
+    _steer(Postroom.resume, campaign, as_json=as_json)
+
+
+def cancel(campaign: Id, *, as_json: AsJson = False) -> None:
+    """Stop a campaign for good; what was not sent is `cancelled`."""
+    _steer(Postroom.cancel, campaign, as_json=as_json)
+
+
+def _steer(act: Callable[[Postroom, CampaignId], None], campaign: str, *, as_json: bool) -> None:
+    with opened() as post:
+        act(post, CampaignId(campaign))
+        _show(post, campaign, as_json=as_json)
+
+
+def _show(post: Postroom, campaign: str, *, as_json: bool) -> None:
+    found = post.status(CampaignId(campaign))
+    if as_json:
+        say_json(status_record(found))
+    elif tables().is_terminal:
+        tables().print(view.block(found))
+    else:
+        say(f"{found.id} · {view.line(found)}")

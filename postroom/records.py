@@ -1,0 +1,46 @@
+"""What the outside sees of our values, as plain records for JSON: `status --json` and the like."""
+
+from postroom import clock
+from postroom.model import Status
+
+Record = dict[str, str | int | float | None]
+
+
+def status_record(status: Status) -> Record:
+    """Return the keys of `status --json` in their order. Times are RFC 3339 in UTC."""
+    books = status.totals
+    return {
+        "id": status.id,
+        "name": status.name,
+        "state": status.state.value,
+        "reason": status.reason,
+        "total": books.total,
+        "pending": books.pending,
+        "sending": books.sending,
+        "accepted": books.accepted,
+        "rejected": books.rejected,
+        "suppressed": books.suppressed,
+        "ambiguous": books.ambiguous,
+        "cancelled": books.cancelled,
+        "expired": books.expired,
+        "invalid": books.invalid,
+        "duplicate": books.duplicate,
+        "delivered": books.delivered,
+        "bounced": books.bounced,
+        "complained": books.complained,
+        "achieved_rate": round(status.achieved_rate, 2),
+        "allowed_rate": _rounded(status.allowed_rate),
+        "eta_seconds": _rounded(status.eta_seconds),
+        "started_at": _time(status.started_at),
+        "finished_at": _time(status.finished_at),
+    }
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 2)
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return clock.utc(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
