@@ -25,6 +25,7 @@ from postroom.sandbox import (
 )
 from postroom.settings import Sender
 from postroom.template import Headers, Message, Templates, UnrenderableError, Values, missing_field
+from worker.mailbox import mailbox
 
 MAX_DATA_CHARACTERS: Final = 262_144
 MAX_CALL_BYTES: Final = 900_000
@@ -84,11 +85,15 @@ class Mailing:
     """One campaign ready to be sent; safe to share between threads."""
 
     def __init__(self, campaign_id: CampaignId, campaign: Campaign, sender: Sender) -> None:
-        """Raises `BadInputError` when a template cannot be used."""
+        """Raises `BadInputError` when a template or an address of the sender cannot be used."""
+        where = f"settings: senders.{campaign.sender}"
         self.campaign_id = campaign_id
         self.sender = sender
+        self.from_ = mailbox(sender.from_, where=f"{where}.from")
+        self.reply_to = tuple(mailbox(one, where=f"{where}.reply_to") for one in sender.reply_to)
         self.tags = dict(campaign.tags)
         self._templates = Templates(campaign)
+        self._frame_bytes = _FRAME_BYTES + len(msgspec.json.encode(self.tags))
         self._parts = tuple(part for part in BODY_PARTS if getattr(campaign, part) is not None)
         plain = self._plain(campaign)
         self._slots = None if plain is None else plain[0]
@@ -118,7 +123,7 @@ class Mailing:
             raise UnrenderableError("a field holds text that is not valid Unicode") from None
         headers = self._templates.own_headers(values)
         # Inside the request the data is a JSON string: quotes and backslashes are escaped again.
-        size = len(encoded) + encoded.count(b'"') + encoded.count(b"\\") + _FRAME_BYTES
+        size = len(encoded) + encoded.count(b'"') + encoded.count(b"\\") + self._frame_bytes
         size += sum(len(value) for _, value in headers) + len(recipient.email)
         if len(encoded) > MAX_DATA_CHARACTERS or size + self.template_size > MAX_CALL_BYTES:
             raise TooLargeForBulkError(f"{size} bytes")

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from postroom.errors import PostroomError
+from worker.ses.asking import UnansweredError, ask
 from worker.ses.client import SesClient
-from worker.ses.reading import Reader
 from worker.ses.verdict import Kind, Verdict
 
-_OPERATION: Final = "GetAccount"
 _UNLIMITED: Final = -1
 
 
@@ -25,29 +23,16 @@ class AccountFacts:
     enforcement_status: str
 
 
-class AccountUnreadableError(PostroomError):
-    """GetAccount brought nothing usable. `verdict.kind` says whether to ask again.
-
-    TRANSIENT and THROTTLED pass; STOP_ACCOUNT needs a person; STOP_CAMPAIGN means that this SES
-    does not offer the call.
-    """
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.reason)
-        self.verdict = verdict
+class AccountUnreadableError(UnansweredError):
+    """GetAccount brought nothing usable."""
 
 
-def read_account(client: SesClient, *, region: str = "") -> AccountFacts:
+def read_account(client: SesClient) -> AccountFacts:
     """Ask SES about the account of a `reading` client. Raises `AccountUnreadableError`."""
     try:
-        answer = client.get_account()
-    except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
-        verdict = Reader(_OPERATION, region, "", ()).failure(error)
-        if verdict.kind is Kind.AMBIGUOUS:
-            verdict = Verdict(Kind.TRANSIENT, "SES did not answer GetAccount")
-        raise AccountUnreadableError(verdict) from None
-    try:
-        return _facts(answer)
+        return _facts(ask("GetAccount", client.get_account, client.meta.region_name))
+    except UnansweredError as error:
+        raise AccountUnreadableError(error.verdict) from None
     except (AttributeError, KeyError, TypeError, ValueError):
         unknown = Verdict(Kind.STOP_CAMPAIGN, "SES answered GetAccount without a sending quota")
         raise AccountUnreadableError(unknown) from None

@@ -1,14 +1,12 @@
 """Hand mail to SES: SendBulkEmail for up to 50 recipients, SendEmail for one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import formataddr, parseaddr
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
 from postroom.model import Recipient
-from postroom.settings import Sender
 from postroom.template import Headers, Message, UnrenderableError
 from worker.render import BulkEntry, Mailing
 from worker.ses.client import SesClient, post_json
@@ -75,7 +73,7 @@ class _Frame(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _frame(mailing: Mailing) -> _Frame:
-    sender, template = mailing.sender, mailing.template
+    template = mailing.template
     content = {"Subject": template.subject, "Html": template.html, "Text": template.text}
     default = {
         "TemplateContent": {part: text for part, text in content.items() if text is not None},
@@ -83,30 +81,22 @@ def _frame(mailing: Mailing) -> _Frame:
         "Headers": _pairs(template.headers),
     }
     return _Frame(
-        common=_common(sender),
+        common=_common(mailing),
         default_content=msgspec.Raw(msgspec.json.encode({"Template": default})),
         tags=tuple(_pairs((*mailing.tags.items(), ("campaign", mailing.campaign_id)))),
-        address=parseaddr(sender.from_)[1],
+        address=mailing.from_.address,
     )
 
 
-def _common(sender: Sender) -> Json:
+def _common(mailing: Mailing) -> Json:
+    sender = mailing.sender
     common = {
-        "FromEmailAddress": _mailbox(sender.from_),
-        "ReplyToAddresses": [_mailbox(one) for one in sender.reply_to],
+        "FromEmailAddress": mailing.from_.header,
+        "ReplyToAddresses": [one.header for one in mailing.reply_to],
         "ConfigurationSetName": sender.configuration_set,
         "FromEmailAddressIdentityArn": sender.identity_arn,
     }
     return {member: value for member, value in common.items() if value}
-
-
-def _mailbox(written: str) -> str:
-    """Return an address with its display name as SES takes it: in ASCII, encoded where needed."""
-    name, address = parseaddr(written)
-    local, at, domain = address.rpartition("@")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode()
-    return formataddr((name, local + at + domain)) if address else written
 
 
 def _bulk_body(frame: _Frame, batch_number: int, entries: Sequence[BulkEntry]) -> bytes:
