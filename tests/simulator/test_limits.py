@@ -111,6 +111,14 @@ def test_mailbox_simulator_addresses_cost_rate_but_no_quota(
     assert (stats["accepted"], stats["sent_last_window"]) == (3, 0)
 
 
+def test_of_a_mixed_message_only_real_recipients_weigh_on_the_quota(
+    simulator: RunningSimulator,
+) -> None:
+    simulator.send("ana@example.org", "bounce@simulator.amazonses.com")
+    stats = simulator.stats
+    assert (stats["accepted"], stats["sent_last_window"], stats["max_in_window"]) == (2, 1, 1)
+
+
 def test_bulk_calls_can_be_limited_by_themselves(simulator: RunningSimulator) -> None:
     simulator.settings(bulk_requests_per_second=1)
     answers = [answer(lambda: simulator.send_bulk(people(5))) for _ in range(4)]

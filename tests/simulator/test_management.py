@@ -118,9 +118,9 @@ def test_an_operation_that_is_not_there_is_named(simulator: RunningSimulator) ->
 
 def test_a_suppressed_address_is_accepted_but_not_delivered(simulator: RunningSimulator) -> None:
     simulator.ses.put_suppressed_destination(EmailAddress="Gone@Example.org", Reason="BOUNCE")
-    assert statuses(simulator.send_bulk(["gone@example.org", "ana@example.org"])) == ["SUCCESS"] * 2
+    assert statuses(simulator.send_bulk(["GONE@example.org", "ana@example.org"])) == ["SUCCESS"] * 2
     delivered, withheld = simulator.get("mails")["mails"]
-    assert (delivered["suppressed"], withheld["suppressed"]) == ([], ["gone@example.org"])
+    assert (delivered["suppressed"], withheld["suppressed"]) == ([], ["GONE@example.org"])
     stats = simulator.stats
     assert (stats["accepted"], stats["suppressed"], stats["sent_last_window"]) == (2, 1, 2)
 
