@@ -1,5 +1,6 @@
 """The Celery app of the workers: `celery -A worker.app worker` needs no further flag."""
 
+import os
 import threading
 from typing import Any
 
@@ -28,6 +29,7 @@ def _set_up_logging(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _check_before_start(sender: Any, **_: Any) -> None:
+    logs.set_up(_settings.log.level)
     keep_quiet(sender)
     runtime.check(tasks.worker())
 
@@ -42,6 +44,11 @@ def _begin_upkeep(sender: Any, **_: Any) -> None:
 @signals.worker_shutting_down.connect
 def _stop(**_: Any) -> None:
     tasks.stopping.ask()
+    # The pool waits for its threads for ever. What is in flight after the grace is in doubt
+    # then, exactly as after a kill, and found again by its lease.
+    watchdog = threading.Timer(_settings.worker.grace_seconds, os._exit, (1,))
+    watchdog.daemon = True
+    watchdog.start()
     tasks.worker().upkeep(0).retire()
 
 

@@ -1,0 +1,1 @@
+"""What Postroom reaches, measured against the local SES. One module a figure; see README.md."""
