@@ -88,8 +88,6 @@ class Reader:
         if is_bulk and (rule.kind is Kind.REJECTED or rule is codes.TOO_LONG):
             # One of the entries is meant, and the answer does not say which.
             rule = Rule(Kind.ONE_BY_ONE, rule.reason)
-        if not is_bulk and rule is codes.REQUESTS:
-            rule = codes.THROTTLED
         return self._told(rule, text)
 
     def _rule(self, code: str, text: str) -> Rule | None:
@@ -107,7 +105,9 @@ class Reader:
             return self._not_verified(text)
         if "not authorized" in text.lower():
             return self._denied(text)
-        return codes.by_text(text)
+        rule = codes.by_text(text)
+        is_request = rule is codes.REQUESTS and self._operation != BULK
+        return codes.THROTTLED if is_request else rule
 
     def _not_verified(self, text: str) -> Rule:
         named = text.lower()
