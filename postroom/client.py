@@ -54,9 +54,7 @@ class Postroom:
         self._publisher: Final = Publisher(read.redis)
         self._drafts: Final = Drafts(self._store, read.store)
         self._campaigns: Final = Campaigns(self._store, read.store)
-        self._dispatch: Final = Dispatch(
-            self._store, window=read.dispatch.window, grace_seconds=read.dispatch.grace_seconds
-        )
+        self._dispatch: Final = Dispatch(self._store, read)
         self._suppression: Final = Suppression(self._store)
 
     def submit(

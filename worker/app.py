@@ -10,11 +10,16 @@ from kombu import Queue
 
 from postroom import logs, queues, settings
 from postroom.celery_config import celery_settings, keep_quiet
+from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from worker import runtime, tasks
 
 log = structlog.get_logger()
 
-_settings = settings.load()
+try:
+    _settings = settings.load()
+except BadInputError as error:
+    raise SystemExit(f"worker: {error}") from None
+
 app = Celery("worker", include=["worker.tasks"])
 app.conf.update(
     celery_settings(_settings.redis, queue=queues.BATCHES, slots=_settings.worker.slots),
@@ -31,7 +36,12 @@ def _set_up_logging(**_: Any) -> None:
 def _check_before_start(sender: Any, **_: Any) -> None:
     logs.set_up(_settings.log.level)
     keep_quiet(sender)
-    runtime.check(tasks.worker())
+    try:
+        runtime.check(tasks.worker())
+    except UnsafeStoreError as error:
+        raise SystemExit(f"worker: {error}") from None
+    except StoreUnavailableError as error:
+        log.warning("redis.away", reason=str(error))
 
 
 @signals.worker_ready.connect

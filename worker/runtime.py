@@ -89,9 +89,7 @@ def build(settings: Settings, *, stopping: Stopping) -> Worker:
     waiting = store_waits(stopping.sleep, stopping.asked)
     settling = store_waits(clock.sleep, stopping.overdue)
     budget, publisher = Budget(store), Publisher(settings.redis)
-    dispatch = Dispatch(
-        store, window=settings.dispatch.window, grace_seconds=settings.dispatch.grace_seconds
-    )
+    dispatch = Dispatch(store, settings)
     ledger = Ledger(
         store,
         lease_seconds=settings.worker.lease_seconds,

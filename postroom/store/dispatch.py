@@ -17,11 +17,10 @@ from typing import Final
 from uuid import uuid4
 
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
+from postroom.settings import Settings
 from postroom.store.connection import Store
 
 _TICKET_SECONDS: Final = 10
-_OUT_SECONDS: Final = 120
-"""A released batch that nobody ended counts as out so long: longer than a slice."""
 _LONGEST_REST_MS: Final = 5_000
 _SLOTS_SECONDS: Final = 10
 
@@ -61,10 +60,12 @@ class Due:
 class Dispatch:
     """The turns of all campaigns."""
 
-    def __init__(self, store: Store, *, window: float, grace_seconds: float) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """A released batch that nobody ended counts as out for the length of a lease."""
         self._store: Final = store
-        self._window: Final = window
-        self._grace: Final = grace_seconds
+        self._window: Final = settings.dispatch.window
+        self._grace: Final = settings.dispatch.grace_seconds
+        self._out: Final = max(1, round(settings.worker.lease_seconds))
 
     def wake(self, route: Route) -> None:
         """Put a campaign in line: it has batches that may go. Safe to repeat."""
@@ -129,7 +130,7 @@ class Dispatch:
         members = [route.member(number) for number in due.numbers] if route else []
         members += [""] * (len(turn.tickets) - len(members))
         pairs = [part for pair in zip(turn.tickets, members, strict=True) for part in pair]
-        self._store.run("place_out", [self._key(f"out:{lane}")], [_OUT_SECONDS, *pairs])
+        self._store.run("place_out", [self._key(f"out:{lane}")], [self._out, *pairs])
         if len(due.numbers) < len(turn.tickets):
             account = AccountName(turn.tickets[0].split("|")[0])
             rest = due.next_ms if due.next_ms < 0 else min(due.next_ms, _LONGEST_REST_MS)
