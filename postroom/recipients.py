@@ -88,7 +88,8 @@ def check_header(header: Header, required: frozenset[str]) -> None:
     if lacking:
         raise BadInputError(
             f"recipients: no column {', '.join(map(repr, lacking))}, which the templates use; "
-            "add it, or give it a default"
+            "give it a default, or add it to the header "
+            f"({', '.join(name for name, _ in header.fields)[:200] or 'only email'})"
         )
 
 

@@ -1,0 +1,1 @@
+"""Processes that turn campaigns into batches: `celery -A producers.app worker`."""

@@ -1,0 +1,71 @@
+"""The Celery app of the producers: `celery -A producers.app worker` needs no further flag."""
+
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+
+from postroom import logs, queues, settings
+from postroom.celery_config import celery_settings, keep_quiet
+from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
+from postroom.store.connection import check_safety
+from postroom.store.directory import Directory
+from producers import tasks
+
+log = structlog.get_logger()
+
+try:
+    _settings = settings.load()
+except BadInputError as error:
+    raise SystemExit(f"producer: {error}") from None
+
+app = Celery("producers", include=["producers.tasks"])
+app.conf.update(
+    celery_settings(_settings.redis, queue=queues.CAMPAIGNS, slots=_settings.producer.slots)
+)
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    logs.set_up(_settings.log.level)
+
+
+@signals.worker_init.connect
+def _check_before_start(sender: Any, **_: Any) -> None:
+    keep_quiet(sender)
+    try:
+        for warning in check_safety(tasks.store(), _settings.redis):
+            log.warning("redis.unsafe", warning=warning)
+        Directory(tasks.store()).announce(_settings.senders)
+    except UnsafeStoreError as error:
+        raise SystemExit(f"producer: {error}") from None
+    except StoreUnavailableError as error:
+        log.warning("redis.away", why=str(error))
+
+
+@signals.worker_ready.connect
+def _announce(**_: Any) -> None:
+    """Redis answers now, if it did not before."""
+    try:
+        Directory(tasks.store()).announce(_settings.senders)
+    except StoreUnavailableError as error:
+        log.warning("redis.away", why=str(error))
+    log.info("producer.ready", senders=sorted(_settings.senders))
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    tasks.stopping.set()
+
+
+@signals.task_prerun.connect
+def _bind(task_id: str, args: Any, task: Any, **_: Any) -> None:
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task_id=task_id)
+    if task.name == queues.SPLIT:
+        structlog.contextvars.bind_contextvars(campaign_id=args[0])
+
+
+@signals.task_postrun.connect
+def _unbind(**_: Any) -> None:
+    structlog.contextvars.clear_contextvars()

@@ -1,0 +1,134 @@
+"""Rows in, recipients out: addresses checked, repeated ones dropped, cut into batches.
+
+Knows nothing of Redis. What comes out depends on the source alone, never on how its bytes were
+cut or on when it was read: so a producer that goes on finds the same batches again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from postroom import wire
+from postroom.address import NotAnAddressError, is_plain, normal, sendable
+from postroom.model import BadRow, Outcome
+from producers.rows import Rows, invalid
+from producers.seen import Seen
+
+_PENDING: Final = wire.LEDGER[Outcome.PENDING]
+_SUPPRESSED: Final = wire.LEDGER[Outcome.SUPPRESSED][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Recipients by column, none of them twice."""
+
+    emails: Sequence[str]
+    keys: Sequence[str]
+    """The addresses in their normal form."""
+    fields: dict[str, Sequence[Any]]
+    bad: list[BadRow]
+    last: int
+
+    def after(self, count: int) -> "Recipients":
+        """Leave out the first `count`."""
+        if not count:
+            return self
+        fields = {name: column[count:] for name, column in self.fields.items()}
+        return Recipients(self.emails[count:], self.keys[count:], fields, self.bad, self.last)
+
+
+class Sieve:
+    """Lets every good address through once."""
+
+    def __init__(self) -> None:
+        self._seen: Final = Seen()
+
+    def sift(self, rows: Rows) -> Recipients:
+        emails = list(map(str.strip, rows.emails))
+        wrong: dict[int, BadRow] = {}
+        if not all(map(is_plain, emails)):
+            wrong = _mended(emails, rows.numbers)
+        rows = Rows(rows.numbers, emails, rows.fields, rows.bad, rows.last).without(wrong)
+        keys = list(map(normal, rows.emails))
+        repeated = {
+            at: BadRow(row=rows.numbers[at], kind="duplicate", reason="the address came before")
+            for at in self._seen.repeats(keys)
+        }
+        if repeated:
+            rows = rows.without(repeated)
+            keys = list(map(normal, rows.emails))
+        bad = sorted(rows.bad, key=lambda row: row.row)
+        return Recipients(rows.emails, keys, rows.fields, bad, rows.last)
+
+
+def _mended(emails: list[str], numbers: Sequence[int]) -> dict[int, BadRow]:
+    """Put addresses in the form SES takes, in place; return the positions of those it never will.
+
+    The fast test lets no bad address through, but refuses some good ones.
+    """
+    wrong = {}
+    for at, email in enumerate(emails):
+        if not is_plain(email):
+            try:
+                emails[at] = sendable(email)
+            except NotAnAddressError as error:
+                wrong[at] = invalid(numbers[at], str(error))
+    return wrong
+
+
+class Cutter:
+    """Holds recipients until there are enough for a batch."""
+
+    def __init__(self, batch_size: int) -> None:
+        self._size: Final = batch_size
+        self._emails: list[str] = []
+        self._states = bytearray()
+        self._fields: dict[str, list[Any]] = {}
+
+    def add(self, recipients: Recipients, suppressed: Sequence[int]) -> None:
+        held = len(self._emails)
+        self._emails += recipients.emails
+        states = bytearray(_PENDING * len(recipients.emails))
+        for at in suppressed:
+            states[at] = _SUPPRESSED
+        self._states += states
+        for name, column in recipients.fields.items():
+            self._fields.setdefault(name, [None] * held).extend(column)
+        for name in self._fields.keys() - recipients.fields.keys():
+            self._fields[name] += [None] * len(recipients.emails)
+
+    def full(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield each full batch, encoded, with its ledger bytes."""
+        whole = len(self._emails) // self._size * self._size
+        for start in range(0, whole, self._size):
+            yield self._batch(start, start + self._size)
+        self._drop(whole)
+
+    def rest(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the last batch, unless it is empty."""
+        if self._emails:
+            yield self._batch(0, len(self._emails))
+            self._drop(len(self._emails))
+
+    def _batch(self, start: int, end: int) -> tuple[bytes, bytes]:
+        names, columns, holes = [], [self._emails[start:end]], {}
+        for name, held in self._fields.items():
+            column = held[start:end]
+            if not _any_value(column):
+                continue
+            if None in column:
+                holes[name] = [at for at, value in enumerate(column) if value is None]
+            names.append(name)
+            columns.append(column)
+        return wire.encode_columns(names, columns, holes), bytes(self._states[start:end])
+
+    def _drop(self, count: int) -> None:
+        del self._emails[:count]
+        del self._states[:count]
+        rest = {name: column[count:] for name, column in self._fields.items()}
+        # A field that nobody in hand has is forgotten: JSON rows may each bring their own.
+        self._fields = {name: column for name, column in rest.items() if _any_value(column)}
+
+
+def _any_value(column: list[Any]) -> bool:
+    return column.count(None) < len(column)

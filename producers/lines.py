@@ -1,0 +1,98 @@
+"""Bytes of a source into lines: a byte order mark, another encoding, lines cut anywhere."""
+
+import io
+from collections.abc import Iterator
+from typing import Final
+
+from postroom.recipients import UTF8_BOM, Format, decoded, format_of
+from producers.sources import UnreadableSourceError
+
+MAX_LINE: Final = 16 << 20
+
+
+class Lines:
+    """Lines of a source. `format` and all lines come after one pass over the bytes."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        """Raises `BadInputError` for an encoding nobody can tell, `UnreadableSourceError`."""
+        first = next(chunks, b"")
+        while len(first) < len(UTF8_BOM) and (more := next(chunks, b"")):
+            first += more
+        self.format: Final[Format] = format_of(first)
+        self.bytes = 0
+        """Handed out so far."""
+        self.lines = 0
+        self.not_utf8: int | None = None
+        """The first line that is not UTF-8; such lines are read as Latin-1."""
+        self.nul = False
+        """A NUL byte was seen."""
+        self._blocks: Final = _whole_lines(first.removeprefix(UTF8_BOM), chunks)
+
+    def raw(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            self.bytes += len(block)
+            lines = block.splitlines(keepends=True)
+            self.lines += len(lines)
+            yield from lines
+
+    def text(self) -> Iterator[str]:
+        """Yield lines with their line ends as they are, for the csv module."""
+        for block in self._blocks:
+            self.bytes += len(block)
+            self.nul = self.nul or b"\0" in block
+            lines = self._decoded(block)
+            self.lines += len(lines)
+            yield from lines
+
+    def as_utf8(self, line: bytes, number: int) -> bytes:
+        """Return a raw line in UTF-8, whatever it was in."""
+        if _is_utf8(line):
+            return line
+        if self.not_utf8 is None:
+            self.not_utf8 = number
+        return decoded(line).encode()
+
+    def _decoded(self, block: bytes) -> list[str]:
+        try:
+            return io.StringIO(block.decode("utf-8"), newline="").readlines()
+        except UnicodeDecodeError:
+            return self._decoded_singly(block)
+
+    def _decoded_singly(self, block: bytes) -> list[str]:
+        lines = []
+        for number, line in enumerate(block.splitlines(keepends=True), start=self.lines + 1):
+            lines.append(decoded(line))
+            if self.not_utf8 is None and not _is_utf8(line):
+                self.not_utf8 = number
+        return lines
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _whole_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Cut behind the last line end of each chunk; the rest goes with the next one."""
+    held = first
+    while True:
+        end = _last_line_end(held)
+        if end:
+            yield held[:end]
+            held = held[end:]
+        chunk = next(chunks, None)
+        if chunk is None:
+            break
+        held += chunk
+        if len(held) > MAX_LINE and not _last_line_end(held):
+            raise UnreadableSourceError(f"a line is longer than {MAX_LINE >> 20} MB")
+    if held:
+        yield held
+
+
+def _last_line_end(held: bytes) -> int:
+    """Return where the last complete line ends. A final CR may be half of a CR LF."""
+    return max(held.rfind(b"\n"), held.rfind(b"\r", 0, max(0, len(held) - 1))) + 1

@@ -1,0 +1,136 @@
+"""Splits campaigns as they are asked for: one lease, one source, one way out for each trouble."""
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from postroom import clock
+from postroom.errors import (
+    BadInputError,
+    NewerFormatError,
+    StoreUnavailableError,
+    UnknownCampaignError,
+)
+from postroom.model import AccountName, CampaignId, SenderName, Source
+from postroom.publish import Publisher
+from postroom.settings import Settings
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store
+from postroom.store.split import Lease, SplitLostError, Splits
+from postroom.store.suppression import Suppression
+from producers.line import DispatchLine
+from producers.patience import Patience, StopRequested
+from producers.sources import UnreadableSourceError, read_pages, read_url
+from producers.split import Split
+from producers.writing import Desk, Writer
+
+log = structlog.get_logger()
+
+
+class Producer:
+    """One producer process. Waits while Redis is away; on `stop` leaves its work to another."""
+
+    def __init__(self, settings: Settings, store: Store, stop: Event) -> None:
+        self._settings: Final = settings
+        self._store: Final = store
+        self._patience: Final = Patience(stop)
+        self._splits: Final = Splits(store, settings)
+        self._suppression: Final = Suppression(store)
+        self._publisher: Final = Publisher(settings.redis)
+
+    def split(self, campaign_id: CampaignId) -> None:
+        """Cut a campaign into batches. Harmless when another does it, or it is done."""
+        try:
+            found = self._patience.ask(lambda: self._splits.look_up(campaign_id))
+            if found is None:
+                log.info("split.nothing_to_do")
+                return
+            sender, source = found
+            if (lease := self._claim(campaign_id, sender)) is not None:
+                self._split(lease, sender, source)
+        except StopRequested:
+            log.info("split.not_begun")
+        except NewerFormatError as error:
+            log.warning("split.newer_format", why=str(error))
+
+    def _claim(self, campaign_id: CampaignId, sender: SenderName) -> Lease | None:
+        owner, account = uuid4().hex, self._account_of(sender)
+        lease = self._patience.ask(
+            lambda: self._splits.claim(campaign_id, owner=owner, account=account)
+        )
+        if lease is None:
+            log.info("split.nothing_to_do")
+            return None
+        log.info("split.begun", fence=lease.fence, batches=lease.batches)
+        return lease
+
+    def _split(self, lease: Lease, sender: SenderName, source: Source) -> None:
+        try:
+            self._check_sender(sender)
+            finished = self._run(lease, source)
+        except SplitLostError as error:
+            log.info("split.lost", why=str(error))
+        except (UnreadableSourceError, BadInputError, UnknownCampaignError) as error:
+            self._leave(lease, halted=str(error))
+        except StopRequested:
+            self._hand_on(lease)
+        else:
+            if finished:
+                Campaigns(self._store, self._settings.store).retire(lease.campaign_id)
+            log.info("split.done", finished=finished)
+
+    def _run(self, lease: Lease, source: Source) -> bool:
+        campaign = self._patience.ask(lambda: self._splits.campaign(lease.campaign_id))
+        desk = Desk(
+            splits=self._splits,
+            line=DispatchLine(self._store, self._settings, self._publisher),
+            patience=self._patience,
+            memory_share=self._store.memory_share,
+            clock=clock.now,
+            lease_seconds=self._settings.producer.lease_seconds,
+        )
+        writer = Writer(desk, lease, held_back=source.strict)
+        split = Split(writer, self._suppression, self._patience)
+        return split.run(lease, campaign, source, self._chunks(lease.campaign_id, source))
+
+    def _chunks(self, campaign_id: CampaignId, source: Source) -> Iterator[bytes]:
+        if source.url is not None:
+            return read_url(source.url, self._patience.wait)
+        count = self._patience.ask(lambda: self._splits.pages(campaign_id))
+        return read_pages(_PatientPages(self._splits, self._patience, campaign_id), count)
+
+    def _leave(self, lease: Lease, *, halted: str) -> None:
+        self._patience.ask(lambda: self._splits.leave(lease, halted=halted))
+        log.warning("campaign.halted", reason=halted)
+
+    def _hand_on(self, lease: Lease) -> None:
+        """Let another producer go on at once, or else when the lease lapses."""
+        try:
+            if self._splits.leave(lease):
+                self._publisher.split(lease.campaign_id)
+            log.info("split.handed_on")
+        except StoreUnavailableError as error:
+            log.info("split.left", why=str(error))
+
+    def _check_sender(self, sender: SenderName) -> None:
+        if self._account_of(sender) is None:
+            raise BadInputError(f"this producer's settings have no sender {sender!r}")
+
+    def _account_of(self, sender: SenderName) -> AccountName | None:
+        known = self._settings.senders.get(sender)
+        return AccountName(known.account) if known else None
+
+
+class _PatientPages:
+    """The pages of one campaign, waited for while Redis is away."""
+
+    def __init__(self, splits: Splits, patience: Patience, campaign_id: CampaignId) -> None:
+        self._splits: Final = splits
+        self._patience: Final = patience
+        self._campaign_id: Final = campaign_id
+
+    def page(self, number: int) -> bytes | None:
+        return self._patience.ask(lambda: self._splits.page(self._campaign_id, number))

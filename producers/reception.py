@@ -1,0 +1,56 @@
+"""Submits campaigns for services that do not install Postroom."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from postroom import clock
+from postroom.client import Postroom
+from postroom.errors import BadInputError
+from postroom.ids import new_campaign_id
+from postroom.model import Campaign
+from postroom.settings import Settings
+from postroom.store.connection import Store
+from postroom.store.drafts import Drafts
+
+_KEYS: Final = frozenset(field.name for field in fields(Campaign))
+
+log = structlog.get_logger()
+
+
+class Reception:
+    """Takes campaigns in."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._post: Final = Postroom(settings=settings)
+        self._drafts: Final = Drafts(store, settings.store)
+
+    def submit(self, campaign: Mapping[str, Any], recipients: str, key: str) -> None:
+        """Submit a campaign whose recipients a producer can read.
+
+        One that cannot be used is recorded as halted with the reason, as nobody waits for the
+        answer. Raises `StoreUnavailableError`, and `RefusedError` while another submit with the
+        key is under way: give the task back.
+        """
+        try:
+            submission = self._post.submit(converted(campaign), source=recipients, key=key)
+        except BadInputError as error:
+            campaign_id = new_campaign_id(clock.now)
+            name = str(campaign.get("name") or "")
+            self._drafts.record_refused(campaign_id, name=name, reason=str(error))
+            log.warning("campaign.refused", campaign_id=campaign_id, reason=str(error))
+        else:
+            log.info("campaign.submitted", campaign_id=submission.id, created=submission.created)
+
+
+def converted(record: Mapping[str, Any]) -> Campaign:
+    """Read a campaign from JSON. Raises `BadInputError` with the key and what is wrong."""
+    if unknown := sorted(record.keys() - _KEYS):
+        raise BadInputError(f"campaign: unknown key {unknown[0]!r}")
+    try:
+        return msgspec.convert(record, Campaign)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"campaign: {error}") from None

@@ -1,0 +1,69 @@
+"""Splits one campaign: its source is read from the start and cut into batches.
+
+A producer that goes on where another stopped reads the source again and writes nothing until it
+comes to the first batch that is not there; the cut is the same, and so is everything counted.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from postroom import template
+from postroom.errors import BadInputError
+from postroom.model import Campaign, Source
+from postroom.store.split import Lease
+from producers.intake import Cutter, Recipients, Sieve
+from producers.lines import Lines
+from producers.patience import Patience
+from producers.rows import read_rows
+from producers.sources import unpacked
+from producers.tally import Tally
+from producers.writing import Writer
+
+
+class Suppressed(Protocol):
+    """Who must not be mailed."""
+
+    def find(self, addresses: Sequence[str]) -> list[int]: ...
+
+
+class Split:
+    """Takes a campaign's source in and puts batches out."""
+
+    def __init__(self, writer: Writer, suppressed: Suppressed, patience: Patience) -> None:
+        self._writer = writer
+        self._suppressed = suppressed
+        self._patience = patience
+
+    def run(
+        self, lease: Lease, campaign: Campaign, source: Source, chunks: Iterator[bytes]
+    ) -> bool:
+        """Read the source to its end; returns whether the campaign is finished with that.
+
+        Raises `UnreadableSourceError` or `BadInputError` when a person must look at the source,
+        `StopRequested`, `SplitLostError`.
+        """
+        sieve, cutter, tally = Sieve(), Cutter(campaign.batch_size), Tally(noted=lease.noted)
+        written = lease.batches * campaign.batch_size
+        lines = Lines(unpacked(chunks))
+        for rows in read_rows(lines, template.required_fields(campaign)):
+            recipients = sieve.sift(rows)
+            if source.strict:
+                _refuse_invalid(recipients)
+            tally.add(recipients.bad, recipients.last, not_utf8=lines.not_utf8)
+            skipped = min(written, len(recipients.emails))
+            written -= skipped
+            self._add(cutter, recipients.after(skipped))
+            self._writer.write(cutter.full(), tally)
+        tally.add((), lines.lines, not_utf8=lines.not_utf8)
+        self._writer.write(cutter.rest(), tally)
+        return self._writer.finish(tally)
+
+    def _add(self, cutter: Cutter, recipients: Recipients) -> None:
+        suppressed = self._patience.ask(lambda: self._suppressed.find(recipients.keys))
+        cutter.add(recipients, suppressed)
+
+
+def _refuse_invalid(recipients: Recipients) -> None:
+    for bad in recipients.bad:
+        if bad.kind == "invalid":
+            raise BadInputError(f"row {bad.row}: {bad.reason}; strict: nothing was sent")

@@ -1,0 +1,127 @@
+"""Writes one campaign's batches under its lease, at the pace that Redis has room for."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from postroom.clock import Clock
+from postroom.errors import StoreUnavailableError
+from postroom.model import CampaignId
+from postroom.shipping import FULL
+from postroom.store.split import Lease, Splits, Written
+from producers.patience import Patience
+from producers.tally import Tally
+
+_BATCHES_A_WRITE: Final = 20
+_BYTES_A_WRITE: Final = 4 << 20
+_WRITES_BETWEEN_LOOKS: Final = 32
+_WAKE_SECONDS: Final = 1.0
+_Answer = TypeVar("_Answer")
+
+EncodedBatch = tuple[bytes, bytes]
+"""A batch and its ledger bytes."""
+
+
+class Line(Protocol):
+    """Where campaigns stand in line for the workers."""
+
+    def wake(self, campaign_id: CampaignId) -> None:
+        """Say that batches may go. Raises `StoreUnavailableError`; the workers find them anyway."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a writer works with."""
+
+    splits: Splits
+    line: Line
+    patience: Patience
+    memory_share: Callable[[], float]
+    clock: Clock
+    lease_seconds: float
+
+
+class Writer:
+    """Every method raises `StopRequested`, and `SplitLostError` when another has taken over."""
+
+    def __init__(self, desk: Desk, lease: Lease, *, held_back: bool) -> None:
+        """`held_back`: nothing is sent before `finish`."""
+        self._desk: Final = desk
+        self._lease: Final = lease
+        self._held_back: Final = held_back
+        self._next = lease.batches
+        self._writes = 0
+        self._renew_at = 0.0
+        self._wake_at = 0.0
+
+    def write(self, batches: Iterator[EncodedBatch], tally: Tally) -> None:
+        """Store batches, a few at a time."""
+        while group := _group(batches):
+            self._wait_for_room()
+            self._store(
+                Written(
+                    first=self._next,
+                    batches=[batch for batch, _ in group],
+                    states=b"".join(states for _, states in group),
+                    counts=tally.counts,
+                    notes=tally.take_notes(),
+                )
+            )
+            self._next += len(group)
+        self._keep()
+
+    def finish(self, tally: Tally) -> bool:
+        """The source is read; returns whether the campaign is finished with that."""
+        notes, splits = tally.take_notes(), self._desk.splits
+        finished = self._ask(
+            lambda: splits.finish(self._lease, tally.counts, notes, held_back=self._held_back)
+        )
+        if not finished:
+            self._wake()
+        return finished
+
+    def _store(self, written: Written) -> None:
+        splits = self._desk.splits
+        self._ask(lambda: splits.write(self._lease, written, held_back=self._held_back))
+        self._renewed()
+        if not self._held_back and self._desk.clock() >= self._wake_at:
+            self._wake_at = self._desk.clock() + _WAKE_SECONDS
+            self._wake()
+
+    def _keep(self) -> None:
+        """Keep the lease while nothing is written: when going on, or when all rows are bad."""
+        self._desk.patience.check()
+        if self._desk.clock() >= self._renew_at:
+            self._ask(lambda: self._desk.splits.renew(self._lease))
+            self._renewed()
+
+    def _renewed(self) -> None:
+        self._renew_at = self._desk.clock() + self._desk.lease_seconds / 3
+
+    def _wake(self) -> None:
+        try:
+            self._desk.line.wake(self._lease.campaign_id)
+        except StoreUnavailableError:
+            return  # A hint: the workers' own tick finds what is due.
+
+    def _wait_for_room(self) -> None:
+        self._writes += 1
+        if self._writes % _WRITES_BETWEEN_LOOKS != 1:
+            return
+        while self._ask(self._desk.memory_share) > FULL:
+            self._ask(lambda: self._desk.splits.renew(self._lease))
+            self._desk.patience.wait()
+
+    def _ask(self, step: Callable[[], _Answer]) -> _Answer:
+        return self._desk.patience.ask(step)
+
+
+def _group(batches: Iterator[EncodedBatch]) -> list[EncodedBatch]:
+    group: list[EncodedBatch] = []
+    size = 0
+    for batch in batches:
+        group.append(batch)
+        size += len(batch[0])
+        if len(group) == _BATCHES_A_WRITE or size > _BYTES_A_WRITE:
+            break
+    return group
