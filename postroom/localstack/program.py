@@ -68,12 +68,12 @@ class Program:
         """Raise `LocalStackError` with the last lines of the log when the process has ended."""
         code = self._process.poll()
         if code is not None:
-            raise LocalStackError(f"{self.name} ended by itself ({code}): {self.last_lines()}")
+            raise LocalStackError(f"{self.name} ended by itself (exit code {code}){self.last_lines()}")
 
     def last_lines(self, count: int = 15) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         lines = text.rstrip().splitlines()[-count:]
-        return "".join(f"\n  | {line}" for line in lines) or f"nothing in {self.log}"
+        return "".join(f"\n  | {line}" for line in lines) or " and said nothing"
 
 
 def free_port() -> int:

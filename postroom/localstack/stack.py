@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -62,6 +63,7 @@ class LocalStack:
         )
         self.workers: Final[list[Program]] = []
         self.producers: Final[list[Program]] = []
+        self._numbers: Final = {kind: count(1) for kind in _APPS}
         self._crew: Final = Crew(environ=self.environ, cwd=root)
 
     def __enter__(self) -> Self:
@@ -152,7 +154,8 @@ class LocalStack:
             self._until(lambda: simulator.healthy(self.ses_url), "the simulator answers")
 
     def _celery(self, kind: str, among: list[Program]) -> Program:
-        name = f"{kind}{len(among) + 1}"
+        # Never a name twice: Celery's nodes must not share one.
+        name = f"{kind}{next(self._numbers[kind])}"
         command = [sys.executable, "-m", "celery", "-A", _APPS[kind], "worker", "-n", f"{name}@%h"]
         among.append(self._crew.start(name, command))
         return among[-1]

@@ -1,0 +1,305 @@
+"""The command against a running local stack: what goes to stdout, and the exit codes."""
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postroom import settings
+from postroom.localstack import simulator
+from postroom.localstack.stack import LocalStack, Shape
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parent.parent.parent
+WELCOME = ROOT / "examples" / "welcome"
+CLEAN = {
+    name: value
+    for name, value in settings.environment().items()
+    if not name.startswith(("POSTROOM_", "AWS_"))
+}
+KEYS = (
+    "id name state reason total pending sending accepted rejected suppressed ambiguous cancelled "
+    "expired invalid duplicate delivered bounced complained achieved_rate allowed_rate "
+    "eta_seconds started_at finished_at"
+)
+CAMPAIGN = """
+name = "Autumn"
+sender = "news"
+subject = "Hello {{ name }}"
+text = "Hello {{ name }}"
+"""
+
+Ran = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    with LocalStack(Shape(rate=200, quota=100_000, latency_ms=5), environ=CLEAN) as running:
+        yield running
+
+
+def run(stack: LocalStack, *arguments: str, cwd: Path = ROOT, **environ: str) -> Ran:
+    return subprocess.run(
+        [sys.executable, "-m", "postroom.cli", *arguments],
+        cwd=cwd,
+        env=stack.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def files(folder: Path, *, people: int, campaign: str = CAMPAIGN) -> tuple[str, str]:
+    (folder / "campaign.toml").write_text(campaign, encoding="utf-8")
+    rows = "".join(f"person{number}@example.com,P{number}\n" for number in range(people))
+    (folder / "people.csv").write_text(f"email,name\n{rows}", encoding="utf-8")
+    return str(folder / "campaign.toml"), str(folder / "people.csv")
+
+
+def submitted(stack: LocalStack, folder: Path, *, people: int, campaign: str = CAMPAIGN) -> str:
+    toml, people_csv = files(folder, people=people, campaign=campaign)
+    ran = run(stack, "submit", toml, "--recipients", people_csv)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def status(stack: LocalStack, campaign: str) -> dict[str, object]:
+    told: dict[str, object] = json.loads(run(stack, "status", campaign, "--json").stdout)
+    return told
+
+
+def one_line(ran: Ran, code: int) -> str:
+    """The one line of a command that failed."""
+    assert ran.returncode == code, (ran.stdout, ran.stderr)
+    assert ran.stderr.startswith("postroom: ")
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    return ran.stderr
+
+
+def test_submit_prints_the_id_and_wait_follows_to_the_end(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    toml, people = files(tmp_path, people=40)
+    ran = run(stack, "submit", toml, "--recipients", people, "--wait")
+    assert ran.returncode == 0, ran.stderr
+    campaign = ran.stdout.strip()
+    assert "\n" not in campaign
+    assert "finished  40 of 40" in ran.stderr
+    assert " ".join(status(stack, campaign)) == KEYS
+    assert status(stack, campaign)["accepted"] == 40
+
+
+def test_a_report_has_everybody_once(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=30)
+    campaign = run(stack, "submit", toml, "-r", people, "--wait").stdout.strip()
+    rows = list(csv.DictReader(io.StringIO(run(stack, "report", campaign).stdout)))
+    assert [row["address"] for row in rows] == [f"person{n}@example.com" for n in range(30)]
+    assert {row["outcome"] for row in rows} == {"accepted"}
+    lines = run(stack, "report", campaign, "--format", "jsonl").stdout.splitlines()
+    assert json.loads(lines[0]) == {
+        "address": "person0@example.com",
+        "outcome": "accepted",
+        "reason": "",
+    }
+    assert run(stack, "report", campaign, "--outcome", "rejected").stdout == (
+        "address,outcome,reason\n"
+    )
+
+
+def test_bad_rows_are_reported_with_their_numbers(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=2)
+    with Path(people).open("a", encoding="utf-8") as more:
+        more.write("nobody,X\nperson0@example.com,Again\n")
+    campaign = run(stack, "submit", toml, "-r", people, "--wait").stdout.strip()
+    told = status(stack, campaign)
+    assert (told["total"], told["invalid"], told["duplicate"]) == (2, 1, 1)
+    rows = list(csv.DictReader(io.StringIO(run(stack, "report", campaign, "--bad-rows").stdout)))
+    assert [(row["row"], row["kind"]) for row in rows] == [("4", "invalid"), ("5", "duplicate")]
+
+
+def test_the_same_key_sends_nothing_again(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=3)
+    first = run(stack, "submit", toml, "-r", people, "--key", "k1", "--wait")
+    again = run(stack, "submit", toml, "-r", people, "--key", "k1", "--json")
+    assert json.loads(again.stdout) == {"id": first.stdout.strip(), "created": False}
+    other, _ = files(tmp_path, people=3, campaign=CAMPAIGN.replace("Hello", "Bye"))
+    refused = run(stack, "submit", other, "-r", people, "--key", "k1")
+    assert "is another one than this" in one_line(refused, 2)
+    told = simulator.stats(stack.ses_url)["accepted_per_campaign"]
+    assert told[first.stdout.strip()] == 3
+
+
+def test_pause_resume_and_cancel(stack: LocalStack, tmp_path: Path) -> None:
+    campaign = submitted(stack, tmp_path, people=2_000)
+    assert run(stack, "pause", campaign).returncode == 0
+    assert status(stack, campaign)["state"] == "paused"
+    assert run(stack, "resume", campaign).returncode == 0
+    wait_until(lambda: status(stack, campaign)["state"] == "sending", "it goes on")
+    ran = run(stack, "cancel", campaign, "--json")
+    assert json.loads(ran.stdout)["state"] == "cancelled"
+    wait_until(lambda: status(stack, campaign)["sending"] == 0, "calls in flight have ended")
+    books = status(stack, campaign)
+    assert books["accepted"] + books["cancelled"] == books["total"] == 2_000  # type: ignore[operator]
+    assert "cancelled" in one_line(run(stack, "resume", campaign), 1)
+    assert run(stack, "watch", campaign).returncode == 1
+
+
+def test_watch_as_json_is_one_status_a_line(stack: LocalStack, tmp_path: Path) -> None:
+    campaign = submitted(stack, tmp_path, people=300)
+    ran = run(stack, "watch", campaign, "--json")
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.returncode == 0
+    assert [lines[-1]["state"], lines[-1]["accepted"]] == ["finished", 300]
+    assert all(line["id"] == campaign for line in lines)
+
+
+def test_interrupting_a_watch_is_quiet_and_stops_nothing(stack: LocalStack, tmp_path: Path) -> None:
+    campaign = submitted(stack, tmp_path, people=600)
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "postroom.cli", "watch", campaign],
+        env=stack.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stderr is not None
+    watching.stderr.readline()
+    watching.send_signal(signal.SIGINT)
+    _, rest = watching.communicate(timeout=20)
+    assert watching.returncode == 130
+    assert "Traceback" not in rest
+    assert run(stack, "watch", campaign).returncode == 0
+
+
+def test_list_shows_the_newest_first(stack: LocalStack, tmp_path: Path) -> None:
+    newest = submitted(stack, tmp_path, people=1)
+    listed = json.loads(run(stack, "list", "--json", "--limit", "2").stdout)
+    assert listed[0]["id"] == newest
+    assert len(listed) == 2
+    assert newest in run(stack, "list").stdout
+
+
+def test_suppressed_addresses_are_not_mailed(stack: LocalStack, tmp_path: Path) -> None:
+    assert run(stack, "suppress", "add", "Person1@Example.com").returncode == 0
+    assert run(stack, "suppress", "list").stdout == "person1@example.com\tadded by hand\n"
+    campaign = submitted(stack, tmp_path, people=3)
+    assert run(stack, "watch", campaign).returncode == 0
+    told = status(stack, campaign)
+    assert (told["accepted"], told["suppressed"]) == (2, 1)
+    assert run(stack, "suppress", "remove", "person1@example.com").returncode == 0
+    assert "not on the list" in one_line(run(stack, "suppress", "remove", "x@example.com"), 1)
+
+
+def test_render_shows_one_mail(stack: LocalStack) -> None:
+    toml, people = str(WELCOME / "campaign.toml"), str(WELCOME / "recipients.csv")
+    ran = run(stack, "render", toml, "--recipients", people, "--row", "3", "--json")
+    shown = json.loads(ran.stdout)
+    assert shown["subject"] == "Björn, your account is ready"
+    assert "thirty days" in shown["html"]
+    assert shown["headers"]["List-Unsubscribe"].startswith("<https://shop.example.com/")
+    given = run(stack, "render", toml, "-r", people, "-f", "first_name=<b>", "--part", "html")
+    assert "Hello &lt;b&gt;," in given.stdout
+
+
+def test_check_asks_ses_and_says_how_long_it_takes(stack: LocalStack) -> None:
+    toml, people = str(WELCOME / "campaign.toml"), str(WELCOME / "recipients.csv")
+    wait = simulator.stats(stack.ses_url)["accepted"]
+    ran = run(stack, "check", toml, "-r", people, "--json")
+    told = json.loads(ran.stdout)
+    assert ran.returncode == 0, ran.stdout
+    assert (told["good"], told["recipients"]) == (True, 100)
+    assert told["seconds"] == pytest.approx(0.5)
+    assert simulator.stats(stack.ses_url)["accepted"] == wait
+
+
+@pytest.mark.parametrize(
+    ("campaign", "fault"),
+    [
+        (CAMPAIGN.replace("subject", "subjekt"), "subjekt: no such key; did you mean subject?"),
+        (CAMPAIGN.replace("{{ name }}", "{{ name"), "subject, line 1: "),
+        (CAMPAIGN.replace('"news"', '"nobody"'), "sender: 'nobody' is unknown; known: news"),
+        (CAMPAIGN.replace("{{ name }}", "{{ city }}"), "no column 'city'"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_and_where(
+    stack: LocalStack, tmp_path: Path, campaign: str, fault: str
+) -> None:
+    toml, people = files(tmp_path, people=1, campaign=campaign)
+    line = one_line(run(stack, "submit", toml, "--recipients", people), 2)
+    assert fault in line
+    assert str(tmp_path) in line
+    assert one_line(run(stack, "check", toml, "--recipients", people), 2) == line
+
+
+def test_other_bad_input_is_one_line_too(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=1)
+    for arguments, fault in (
+        (("submit", toml), "Missing option '--recipients'"),
+        (("submit", toml, "-r", f"{people}x"), "people.csvx: No such file or directory"),
+        (("submit", f"{toml}x", "-r", people), "campaign.tomlx: No such file or directory"),
+        (("submit", toml, "-r", "ftp://x/y"), "s3://"),
+        (("sbmit",), "No such command 'sbmit'"),
+        (("report", "x", "--outcome", "lost"), "'lost'"),
+        (("render", toml, "--row", "2"), "--row"),
+    ):
+        assert fault in one_line(run(stack, *arguments), 2)
+
+
+def test_an_unknown_campaign_fails_before_anything_is_written(stack: LocalStack) -> None:
+    for command in ("status", "watch", "pause", "resume", "cancel", "report"):
+        ran = run(stack, command, "nobody-knows")
+        assert "nobody-knows" in one_line(ran, 1)
+        assert ran.stdout == ""
+
+
+def test_redis_away_names_the_host_and_not_the_password(stack: LocalStack) -> None:
+    url = "redis://:s3cret@127.0.0.1:1/0"
+    line = one_line(run(stack, "list", POSTROOM_REDIS_URL=url), 1)
+    assert "127.0.0.1:1" in line
+    assert "s3cret" not in line
+
+
+def test_a_reader_that_leaves_early_is_no_fault(stack: LocalStack, tmp_path: Path) -> None:
+    campaign = submitted(stack, tmp_path, people=1_000)
+    run(stack, "cancel", campaign)
+    ran = subprocess.run(
+        ["sh", "-c", '"$0" -m postroom.cli report "$1" | head -1', sys.executable, campaign],
+        env=stack.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (ran.stdout, ran.stderr) == ("address,outcome,reason\n", "")
+
+
+def test_up_runs_until_it_is_interrupted() -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "postroom.cli", "up", "--json"],
+        cwd=ROOT,
+        env=CLEAN,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    told = json.loads(running.stdout.readline())
+    assert simulator.healthy(told["AWS_ENDPOINT_URL_SESV2"])
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=40)
+    assert running.returncode == 0, said
+    assert not simulator.healthy(told["AWS_ENDPOINT_URL_SESV2"])
+
+
+def test_without_typer_it_says_what_to_install() -> None:
+    hidden = "import sys; sys.modules['typer'] = None; from postroom.cli.main import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", hidden], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "pip install 'postroom[cli]'" in one_line(ran, 1)

@@ -1,0 +1,128 @@
+"""The local stack starts, can be harmed, and leaves nothing running."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from postroom import settings
+from postroom.localstack import environment, redis_server, simulator
+from postroom.localstack.program import LocalStackError
+from postroom.localstack.stack import LocalStack, Shape
+from tests.support.waiting import wait_until
+
+HERE = settings.environment()
+OWN = {name: HERE[name] for name in ("PATH", "HOME") if name in HERE}
+GROUND = Shape(workers=0, producers=0)
+
+OWNER = """
+import sys
+from postroom.localstack.stack import LocalStack, Shape
+with LocalStack(Shape(workers=1, producers=0)) as stack:
+    print(stack.folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+def children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """In a container that reaps no orphans, the dead stay listed."""
+    return all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in processes)
+
+
+def test_it_leaves_no_process_and_no_folder() -> None:
+    with LocalStack(GROUND, environ=OWN) as stack:
+        ours = children(os.getpid())
+        folder = stack.folder
+        assert simulator.healthy(stack.ses_url)
+        assert len(ours) == 3
+    assert gone(ours)
+    assert not folder.exists()
+
+
+def test_a_worker_that_is_killed_can_be_followed_by_another() -> None:
+    with LocalStack(Shape(workers=1, producers=0), environ=OWN) as stack:
+        first = stack.workers[0]
+        stack.kill_worker(0)
+        assert not first.alive
+        second = stack.start_worker()
+        stack.wait_for_workers()
+        assert second.name != first.name
+        stack.check()
+
+
+def test_a_program_that_dies_is_told_with_its_last_lines() -> None:
+    broken = Shape(workers=0, producers=0, simulator_options=("--no-such-flag",))
+    with pytest.raises(
+        LocalStackError, match=r"simulator ended by itself \(exit code 2\)\n(.*\n)*.*no-such-flag"
+    ):
+        LocalStack(broken, environ=OWN).__enter__()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_its_owner_the_rest_ends_too(how: signal.Signals) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        env=OWN,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert owner.stdout is not None
+    folder = Path(owner.stdout.readline().strip())
+    left = children(owner.pid)
+    assert len(left) >= 4
+    owner.send_signal(how)
+    owner.communicate()
+    wait_until(lambda: gone(left), "nothing of the stack runs")
+    wait_until(lambda: not folder.exists(), "its folder is removed")
+
+
+def test_real_keys_never_reach_the_simulator() -> None:
+    real = {"AWS_ACCESS_KEY_ID": "real", "AWS_SECRET_ACCESS_KEY": "real", "AWS_PROFILE": "work"}
+    made = environment.made(
+        real, redis_url="redis://r/0", ses_url="http://127.0.0.1:1", root=Path("/root")
+    )
+    assert made["AWS_ACCESS_KEY_ID"] == made["AWS_SECRET_ACCESS_KEY"] == "local"
+    assert "AWS_PROFILE" not in made
+
+
+def test_an_ses_that_was_given_keeps_its_keys() -> None:
+    given = {"AWS_ENDPOINT_URL_SESV2": "http://ses.example.com", "AWS_ACCESS_KEY_ID": "theirs"}
+    stack = LocalStack(GROUND, environ=OWN | given)
+    assert not stack.own_ses
+    assert stack.ses_url == "http://ses.example.com"
+    assert stack.environ["AWS_ACCESS_KEY_ID"] == "theirs"
+    stack.stop()
+
+
+def test_the_settings_of_the_stack_are_the_local_ones() -> None:
+    stack = LocalStack(GROUND, environ=OWN)
+    loaded = settings.load(stack.environ)
+    assert loaded.redis.url == stack.redis_url
+    assert list(loaded.senders) == ["news"]
+    stack.stop()
+
+
+def test_without_any_redis_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(LocalStackError, match="apt install redis-server"):
+        redis_server.binary({"PATH": str(tmp_path)})
+
+
+def test_a_redis_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = tmp_path / "redis-server"
+    old.write_text("#!/bin/sh\necho 'Redis server v=6.0.16 sha=0'\n", encoding="utf-8")
+    old.chmod(0o755)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(LocalStackError, match=f"{old} is older"):
+        redis_server.binary({"PATH": f"{tmp_path}:/bin"})

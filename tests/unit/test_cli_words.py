@@ -1,0 +1,114 @@
+"""What a person reads: numbers, spans, one line of a campaign, rows of a file."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from postroom.cli import rows, view, wording
+from postroom.cli.checking import time_needed
+from postroom.cli.session import without_password
+from postroom.errors import BadInputError
+from postroom.model import CampaignId, State, Status, Totals
+from postroom.records import status_record
+
+STATUS = Status(
+    id=CampaignId("c1"),
+    name="Autumn",
+    state=State.SENDING,
+    reason="",
+    totals=Totals(total=1000, pending=400, accepted=590, rejected=10),
+    achieved_rate=198.04,
+    allowed_rate=200.0,
+    eta_seconds=2.02,
+    started_at=1_790_000_000.0,
+    finished_at=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (97_200, "1 d 3 h"),
+    ],
+)
+def test_a_span_has_its_two_largest_units(seconds: float, words: str) -> None:
+    assert wording.span(seconds) == words
+
+
+def test_a_terminal_is_told_nothing_that_it_would_obey() -> None:
+    assert (
+        wording.printable("a\x1b[2Jb\r")
+        == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}"
+    )
+
+
+def test_one_line_tells_how_a_campaign_stands() -> None:
+    assert view.line(STATUS, "300 of 1,000 left of the quota") == (
+        "sending  600 of 1,000 · accepted 590 · rejected 10 · 198/s of 200/s allowed · "
+        "300 of 1,000 left of the quota · done in 2 s"
+    )
+
+
+def test_a_waiting_campaign_says_why() -> None:
+    waiting = replace(STATUS, state=State.WAITING, reason="the quota is spent")
+    assert view.line(waiting).endswith(" · the quota is spent")
+
+
+def test_a_status_record_has_the_agreed_keys_in_their_order() -> None:
+    assert " ".join(status_record(STATUS)) == (
+        "id name state reason total pending sending accepted rejected suppressed ambiguous "
+        "cancelled expired invalid duplicate delivered bounced complained achieved_rate "
+        "allowed_rate eta_seconds started_at finished_at"
+    )
+    assert status_record(STATUS)["started_at"] == "2026-09-21T14:13:20.000Z"
+
+
+@pytest.mark.parametrize(
+    ("number", "sent", "seconds"),
+    [(1000, 0, 100), (1000, 49_500, 86_400), (100_000, 0, 86_400), (100_001, 0, 2 * 86_400)],
+)
+def test_the_time_needed_minds_rate_and_quota(number: int, sent: int, seconds: float) -> None:
+    assert time_needed(number, per_second=10, quota=50_000, sent=sent) == seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("rediss://user:s3cret@host:6379/0?ssl_cert_reqs=none", "rediss://host:6379/0"),
+    ],
+)
+def test_a_redis_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("\ufeffemail,first name\na@example.com,Ada\nb@example.com,Bo\n".encode(), 3),
+        ("email;first name\na@example.com;Zoé\nb@example.com;Bo".encode("latin-1"), 3),
+        (b'{"email": "a@example.com"}\n{"email": "b@example.com", "first_name": "Bo"}\n', 2),
+    ],
+)
+def test_one_row_of_a_file_can_be_looked_at(tmp_path: Path, text: bytes, row: int, pack) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "recipients"
+    path.write_bytes(pack(text))
+    found = rows.nth(path, row)
+    assert (found.email, found.fields) == ("b@example.com", {"first_name": "Bo"})
+    assert rows.first(path).email == "a@example.com"
+    assert rows.estimated(path) == 2
+
+
+def test_a_row_that_is_not_there_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "recipients.csv"
+    path.write_text("email\na@example.com\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"recipients\.csv: no recipient in row 9"):
+        rows.nth(path, 9)
