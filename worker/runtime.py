@@ -42,6 +42,9 @@ from worker.upkeep import Upkeep
 
 log = structlog.get_logger()
 
+_RESERVED_PART: Final = 8
+"""One in so many slots takes transactional mail only."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
@@ -82,76 +85,45 @@ class Worker:
         return release.release(self.dispatch, self.publisher)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What the parts stand on: the settings, Redis, the broker and SES."""
+
+    settings: Settings
+    stopping: Stopping
+    store: Store
+    budget: Budget
+    ledger: Ledger
+    dispatch: Dispatch
+    publisher: Publisher
+    clients: Clients
+
+
 def build(settings: Settings, *, stopping: Stopping) -> Worker:
-    """Put a worker together. Raises `UnsafeStoreError` for a Redis that may lose data."""
-    name = f"{socket.gethostname()}:{os.getpid()}"
+    """Put a worker together; nothing is asked of Redis or SES yet."""
     store = Store(settings.redis, client_name="postroom-worker")
-    waiting = store_waits(stopping.sleep, stopping.asked)
-    settling = store_waits(clock.sleep, stopping.overdue)
-    budget, publisher = Budget(store), Publisher(settings.redis)
-    dispatch = Dispatch(store, settings)
-    ledger = Ledger(
-        store,
-        lease_seconds=settings.worker.lease_seconds,
-        retention_seconds=settings.store.retention_seconds,
-        max_crashes=settings.retry.max_crashes,
+    ground = _Ground(
+        settings=settings,
+        stopping=stopping,
+        store=store,
+        budget=Budget(store),
+        ledger=_ledger(store, settings),
+        dispatch=Dispatch(store, settings),
+        publisher=Publisher(settings.redis),
+        clients=Clients(settings),
     )
-    clients = Clients(settings)
-    patient = PatientBudget(budget, waiting, settling=settling)
-    quota = _quota(settings, store, clients, dispatch, budget)
-    postings = _postings(settings, Live(store), clients)
-    sender = Sender(
-        books=PatientLedger(ledger, waiting, settling=settling),
-        accounts=Accounts(
-            budgets=patient,
-            holds=dispatch,
-            quota=quota,
-            decrease=settings.limiter.decrease,
-            refresh_seconds=settings.limiter.refresh_seconds,
-        ),
-        limiter=Limiter(
-            purse=patient,
-            sleep=stopping.sleep,
-            stopping=stopping.asked,
-            max_wait_seconds=settings.worker.max_wait_seconds,
-        ),
-        postings=postings,
-        retry=settings.retry,
-        slice_seconds=settings.worker.slice_seconds,
-        clock=clock.now,
-        sleep=stopping.sleep,
-        stopping=stopping.asked,
-    )
-    janitor = Janitor(
-        live=Live(store),
-        steering=Campaigns(store, settings.store),
-        books=ledger,
-        line=dispatch,
-        publisher=publisher,
-    )
-
-    def upkeep(concurrency: int) -> Upkeep:
-        return Upkeep(
-            worker=name,
-            slots=_slots(concurrency),
-            dispatch=dispatch,
-            quota=quota,
-            janitor=janitor,
-            release=partial(release.release, dispatch, publisher),
-            redis_seconds=store.seconds,
-            tick_seconds=settings.dispatch.tick_seconds,
-            stopping=stopping,
-        )
-
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    postings = _postings(ground)
+    quota = _quota(ground)
     return Worker(
         name=name,
         settings=settings,
         store=store,
-        dispatch=dispatch,
-        publisher=publisher,
-        sender=sender,
+        dispatch=ground.dispatch,
+        publisher=ground.publisher,
+        sender=_sender(ground, quota, postings),
         postings=postings,
-        upkeep=upkeep,
+        upkeep=partial(_upkeep, ground, name, quota),
         stopping=stopping,
     )
 
@@ -166,43 +138,102 @@ def check(worker: Worker) -> None:
     Directory(worker.store).announce(worker.settings.senders)
 
 
-def _slots(concurrency: int) -> dict[Lane, int]:
-    """Keep some slots free of bulk work, so that transactional mail never waits for one."""
-    reserved = max(1, concurrency // _RESERVED_PART) if concurrency > 1 else 0
-    return {Lane.BULK: concurrency - reserved, Lane.TRANSACTIONAL: concurrency}
-
-
-_RESERVED_PART: Final = 8
-
-
-def _quota(
-    settings: Settings, store: Store, clients: Clients, dispatch: Dispatch, budget: Budget
-) -> QuotaKeeper:
-    return QuotaKeeper(
-        accounts={AccountName(name): account for name, account in settings.accounts.items()},
-        limiter=settings.limiter,
-        read=lambda account: read_account(clients.reading(account)),
-        turns=QuotaTurns(store),
-        budgets=budget,
-        dispatch=dispatch,
+def _ledger(store: Store, settings: Settings) -> Ledger:
+    return Ledger(
+        store,
+        lease_seconds=settings.worker.lease_seconds,
+        retention_seconds=settings.store.retention_seconds,
+        max_crashes=settings.retry.max_crashes,
     )
 
 
-def _postings(settings: Settings, live: Live, clients: Clients) -> Callable[[CampaignId], Posting]:
+def _sender(
+    ground: _Ground, quota: QuotaKeeper, postings: Callable[[CampaignId], Posting]
+) -> Sender:
+    settings, stopping = ground.settings, ground.stopping
+    waiting = store_waits(stopping.sleep, stopping.asked)
+    settling = store_waits(clock.sleep, stopping.overdue)
+    budget = PatientBudget(ground.budget, waiting, settling=settling)
+    return Sender(
+        books=PatientLedger(ground.ledger, waiting, settling=settling),
+        accounts=Accounts(
+            budgets=budget,
+            holds=ground.dispatch,
+            quota=quota,
+            decrease=settings.limiter.decrease,
+            refresh_seconds=settings.limiter.refresh_seconds,
+        ),
+        limiter=Limiter(
+            purse=budget,
+            sleep=stopping.sleep,
+            stopping=stopping.asked,
+            max_wait_seconds=settings.worker.max_wait_seconds,
+        ),
+        postings=postings,
+        retry=settings.retry,
+        slice_seconds=settings.worker.slice_seconds,
+        clock=clock.now,
+        sleep=stopping.sleep,
+        stopping=stopping.asked,
+    )
+
+
+def _postings(ground: _Ground) -> Callable[[CampaignId], Posting]:
+    settings = ground.settings
     calls = ThreadPoolExecutor(settings.worker.single_calls, thread_name_prefix="send-email")
     rest = BulkRest(clock.now, rest_seconds=settings.limiter.bulk_rest_seconds)
 
     def delivery(account: AccountName, mailing: Mailing) -> Delivery:
-        region = settings.accounts[account].region
+        own = settings.accounts[account]
         return Delivery(
             account=account,
-            mode=settings.accounts[account].send_mode,
+            mode=own.send_mode,
             mailing=mailing,
-            carrier=SesCarrier(partial(clients.sending, account), region=region),
+            carrier=SesCarrier(partial(ground.clients.sending, account), region=own.region),
             rest=rest,
             calls=calls,
             bulk_call_size=settings.worker.bulk_call_size,
             bulk_call_bytes=settings.worker.bulk_call_bytes,
         )
 
+    live = Live(ground.store)
     return Compiler(records=live, senders=settings.senders, delivery=delivery).cached()
+
+
+def _quota(ground: _Ground) -> QuotaKeeper:
+    accounts = ground.settings.accounts
+    return QuotaKeeper(
+        accounts={AccountName(name): account for name, account in accounts.items()},
+        limiter=ground.settings.limiter,
+        read=lambda account: read_account(ground.clients.reading(account)),
+        turns=QuotaTurns(ground.store),
+        budgets=ground.budget,
+        dispatch=ground.dispatch,
+    )
+
+
+def _upkeep(ground: _Ground, name: str, quota: QuotaKeeper, concurrency: int) -> Upkeep:
+    janitor = Janitor(
+        live=Live(ground.store),
+        steering=Campaigns(ground.store, ground.settings.store),
+        books=ground.ledger,
+        line=ground.dispatch,
+        publisher=ground.publisher,
+    )
+    return Upkeep(
+        worker=name,
+        slots=_slots(concurrency),
+        dispatch=ground.dispatch,
+        quota=quota,
+        janitor=janitor,
+        release=partial(release.release, ground.dispatch, ground.publisher),
+        redis_seconds=ground.store.seconds,
+        tick_seconds=ground.settings.dispatch.tick_seconds,
+        stopping=ground.stopping,
+    )
+
+
+def _slots(concurrency: int) -> dict[Lane, int]:
+    """Keep some slots free of bulk work, so that transactional mail never waits for one."""
+    reserved = max(1, concurrency // _RESERVED_PART) if concurrency > 1 else 0
+    return {Lane.BULK: concurrency - reserved, Lane.TRANSACTIONAL: concurrency}

@@ -36,13 +36,12 @@ from postroom.store.ledger import Claim, NotClaimed
 from postroom.wire import decode_batch
 from worker.delivery import Call, Delivery
 from worker.limiter import Limiter
+from worker.outcome import COUNTED, outcome_of
 from worker.retry import backoff_seconds
 from worker.ses.verdict import Kind, Verdict
 
 log = structlog.get_logger()
 
-_GIVEN_UP: Final = "SES kept failing until all tries were spent"
-_COUNTED: Final = frozenset({Kind.ACCEPTED, Kind.AMBIGUOUS})
 _FAILURES: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.BULK_THROTTLED})
 
 
@@ -194,7 +193,7 @@ class Sender:
         self.accounts.settle(
             posting.route.account,
             grant,
-            counted=sum(verdict.kind in _COUNTED for verdict in verdicts.values()),
+            counted=sum(verdict.kind in COUNTED for verdict in verdicts.values()),
             unsent=grant.recipients - len(call.indexes),
         )
         self._heed(work, verdicts)
@@ -209,7 +208,7 @@ class Sender:
             for index, reason in call.unrenderable.items()
         ]
         settled += [
-            _outcome(index, verdict, policy, last_try=last) for index, verdict in verdicts.items()
+            outcome_of(index, verdict, policy, last_try=last) for index, verdict in verdicts.items()
         ]
         self.books.settle(work.claim, settled)
         again = {one.index for one in settled if one.outcome is Outcome.PENDING}
@@ -245,18 +244,3 @@ class Sender:
             raise KeepsFailingError(next(iter(kinds.values())))
         if work.open:
             self.sleep(backoff_seconds(self.retry, work.failures))
-
-
-def _outcome(index: int, verdict: Verdict, policy: OnAmbiguous, *, last_try: bool) -> Settled:
-    """Read what one verdict means for the books."""
-    if verdict.kind is Kind.ACCEPTED:
-        return Settled(index=index, outcome=Outcome.ACCEPTED)
-    if verdict.kind is Kind.REJECTED:
-        return Settled(index=index, outcome=Outcome.REJECTED, reason=verdict.reason)
-    if verdict.kind is Kind.AMBIGUOUS and policy is OnAmbiguous.SKIP:
-        return Settled(index=index, outcome=Outcome.AMBIGUOUS)
-    if last_try and verdict.kind is Kind.AMBIGUOUS:
-        return Settled(index=index, outcome=Outcome.AMBIGUOUS)
-    if last_try and verdict.kind is Kind.TRANSIENT:
-        return Settled(index=index, outcome=Outcome.REJECTED, reason=_GIVEN_UP)
-    return Settled(index=index, outcome=Outcome.PENDING)

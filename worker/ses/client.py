@@ -54,7 +54,7 @@ class Clients:
     def sending(self, account: AccountName) -> SesClient:
         """Return the client that tries each call once; see `post_json` for how to call it.
 
-        Raises botocore's errors when the AWS configuration cannot be used.
+        Raises `BadInputError` or botocore's own errors when the settings cannot be used.
         """
         return self._client(account, "send")
 
@@ -81,7 +81,10 @@ class Clients:
         )
         config = self._sending_config() if use == "send" else self._reading_config()
         endpoint = account.endpoint_url or None
-        client: Any = session.client("sesv2", endpoint_url=endpoint, config=config)
+        try:
+            client: Any = session.client("sesv2", endpoint_url=endpoint, config=config)
+        except ValueError as error:  # An endpoint or a Region that cannot be one.
+            raise BadInputError(f"settings: accounts.{name}: {error}") from None
         if use == "send":
             _take_ready_bodies(client)
         made: SesClient = client
