@@ -18,11 +18,14 @@ class RawServer:
         self.requests: list[bytes] = []
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._accepting = threading.Thread(target=self._serve, daemon=True)
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # Else `accept` goes on after `close`.
         self._listener.close()
+        self._accepting.join()
 
     def _serve(self) -> None:
         while True:
