@@ -20,6 +20,19 @@ class StartingWorker(Protocol):
 
 def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:
     """Return the settings of a Celery worker that takes `slots` tasks of one queue at a time."""
+    return {**_broker(redis, queue), **_delivery(), **_shape(queue, slots), **_messages()}
+
+
+def keep_quiet(worker: StartingWorker) -> None:
+    """Switch off the chatter between workers, which nothing here uses.
+
+    As `celery worker --without-gossip --without-mingle` does; there is no setting for it.
+    Call it on the signal `worker_init`.
+    """
+    worker.options.update(without_gossip=True, without_mingle=True)
+
+
+def _broker(redis: Redis, queue: str) -> dict[str, Any]:
     return {
         "broker_url": redis.url,
         "broker_transport_options": {
@@ -32,6 +45,11 @@ def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_pool_limit": 10,
         "broker_pool_acquire_timeout": 30,
+    }
+
+
+def _delivery() -> dict[str, Any]:
+    return {
         # Nobody reads results: the ledger on Redis has them.
         "result_backend": None,
         "task_ignore_result": True,
@@ -49,6 +67,11 @@ def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:
         "task_reject_on_worker_lost": True,
         # A second copy under a lease does no harm; SystemExit in the middle of a call would.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+    }
+
+
+def _shape(queue: str, slots: int) -> dict[str, Any]:
+    return {
         # Both kinds of task wait for the network, and a thread can see the shutdown coming.
         "worker_pool": "threads",
         "worker_concurrency": slots,
@@ -56,6 +79,11 @@ def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:
         "task_queues": [Queue(queue)],
         "task_default_queue": queue,
         "task_create_missing_queues": False,
+    }
+
+
+def _messages() -> dict[str, Any]:
+    return {
         # Nothing but JSON is read from the broker.
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -70,12 +98,3 @@ def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:
         "enable_utc": True,
         "timezone": "UTC",
     }
-
-
-def keep_quiet(worker: StartingWorker) -> None:
-    """Switch off the chatter between workers, which nothing here uses.
-
-    As `celery worker --without-gossip --without-mingle` does; there is no setting for it.
-    Call it on the signal `worker_init`.
-    """
-    worker.options.update(without_gossip=True, without_mingle=True)

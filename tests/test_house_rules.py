@@ -124,7 +124,8 @@ def test_nobody_but_the_command_imports_the_command() -> None:
         f"{module.name} imports {name}"
         for module in modules().values()
         for name in ours(module)
-        if name.startswith("postroom.cli") and not module.name.startswith("postroom.cli")
+        if f"{name}.".startswith("postroom.cli.")
+        and not f"{module.name}.".startswith("postroom.cli.")
     ]
     assert wrong == []
 

@@ -21,6 +21,7 @@ _STYLES: Final = {
     State.EXPIRED: "bold magenta",
 }
 _OPEN: Final = (Outcome.PENDING, Outcome.SENDING)
+_BESIDE: Final = ("invalid", "duplicate", "delivered", "bounced", "complained")
 _GROWING: Final = (State.RECEIVING, State.SPLITTING)
 
 
@@ -78,16 +79,17 @@ def table(statuses: list[Status]) -> Table:
 
 
 def books(totals: Totals) -> Table:
-    """The books of one campaign: every outcome, and their sum."""
+    """The books of one campaign: every outcome and their sum, then what is counted beside it."""
     made = Table(box=None, pad_edge=False, show_header=False)
-    made.add_column(style="cyan")
+    made.add_column()
     made.add_column(justify="right")
     for outcome in Outcome:
-        made.add_row(outcome.value, count(getattr(totals, outcome)))
-    made.add_section()
-    made.add_row("total", count(totals.total), style="bold")
-    for beside in ("invalid", "duplicate", "delivered", "bounced", "complained"):
-        made.add_row(Text(f"({beside})", style="dim"), count(getattr(totals, beside)))
+        number = getattr(totals, outcome)
+        made.add_row(outcome.value, count(number), style="" if number else "dim")
+    made.add_row("total", count(totals.total), style="bold", end_section=True)
+    for beside in _BESIDE:
+        if number := getattr(totals, beside):
+            made.add_row(beside, count(number), style="cyan")
     return made
 
 
@@ -113,8 +115,8 @@ def _outcomes(books: Totals) -> Text:
 
 
 def _counted(books: Totals) -> str:
-    named = [*(one for one in Outcome if one not in _OPEN), "bounced", "complained", "invalid"]
-    told = [(str(name), getattr(books, name)) for name in (*named, "duplicate")]
+    named = [*(one.value for one in Outcome if one not in _OPEN), *_BESIDE]
+    told = [(name, getattr(books, name)) for name in named]
     return " · ".join(f"{name} {count(number)}" for name, number in told if number)
 
 
@@ -128,7 +130,7 @@ def _pace(status: Status, quota_left: str) -> str:
         parts.append(f"{rate(status.achieved_rate)}{of}")
     if quota_left:
         parts.append(quota_left)
-    if status.eta_seconds is not None:
+    if status.eta_seconds is not None and status.totals.total:
         parts.append(f"done in {span(status.eta_seconds)}")
     return " · ".join(parts)
 
