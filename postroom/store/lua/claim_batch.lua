@@ -28,7 +28,7 @@ till, crashes, parks = tonumber(till or '') or 0, tonumber(crashes or '') or 0, 
 if till > now and holder ~= owner then
   return {'BUSY', math.ceil((till - now) * 1000)}
 end
-if till > 0 and holder ~= owner then
+if till == 0 or holder ~= owner then
   local left, sending = string.gsub(states, 's', has[2] == 'resend' and 'p' or 'u')
   if sending > 0 then
     states = left
@@ -36,11 +36,13 @@ if till > 0 and holder ~= owner then
     redis.call('HINCRBY', campaign, 'sending', -sending)
     redis.call('HINCRBY', campaign, has[2] == 'resend' and 'pending' or 'ambiguous', sending)
   end
-  crashes = crashes + 1
+  if till > 0 then crashes = crashes + 1 end
 end
 
+-- Whoever ends what stops the campaign must not wait for the grace of this batch's release.
 local function let_go(reply)
   if record then redis.call('HSET', leases, n, '0|||' .. crashes .. '|' .. parks) end
+  redis.call('ZADD', due, 'XX', 'LT', string.format('%.6f', now), n)
   return reply
 end
 if not string.find(states, 'p', 1, true) then
@@ -55,7 +57,11 @@ if (tonumber(has[6] or '') or now + 1) <= now then
   redis.call('HSET', campaign, 'steer', 'expired')
   return let_go({'STOPPED', 'expired'})
 end
-if crashes >= tonumber(ARGV[4]) then return let_go({'POISON', crashes}) end
+if crashes >= tonumber(ARGV[4]) then
+  local reply = {'POISON', crashes}
+  crashes = 0  -- The campaign halts; a person who resumes it wants the batch tried again.
+  return let_go(reply)
+end
 
 local fence = redis.call('HINCRBY', campaign, 'fence', 1)
 local lapses = string.format('%.3f', now + lease)

@@ -17,5 +17,6 @@ end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 redis.call('HSET', leases, n, '0|||' .. crashes .. '|' .. tonumber(parks) + tonumber(ARGV[4]))
-redis.call('ZADD', due, string.format('%.3f', now + tonumber(ARGV[3])), n)
+-- To the microsecond: rounded up, the release that follows at once would find it not yet due.
+redis.call('ZADD', due, string.format('%.6f', now + tonumber(ARGV[3])), n)
 return 'PARKED'

@@ -9,7 +9,8 @@ local NAMES = {p = 'pending', a = 'accepted', u = 'ambiguous', c = 'cancelled', 
 local campaign, ledger, leases, reasons = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local n, fence, given = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local holds = string.match(redis.call('HGET', leases, n) or '', '^(%d+)|')
+local record = redis.call('HGET', leases, n) or ''
+local holds, lease, crashes, parks = string.match(record, '^(%d+)|([^|]*|[^|]*)|(%d+)|(%d+)$')
 if holds ~= fence then return {'LOST'} end
 
 local numbers = {}
@@ -48,6 +49,10 @@ for i = 4 + given, #ARGV, 2 do
 end
 if moved > 0 then redis.call('HINCRBY', campaign, 'sending', -moved) end
 for name, count in pairs(counts) do redis.call('HINCRBY', campaign, name, count) end
+if crashes ~= '0' and moved > (counts.pending or 0) then
+  -- A batch that gets on is not what its workers died of.
+  redis.call('HSET', leases, n, fence .. '|' .. lease .. '|0|' .. parks)
+end
 
 local books = redis.call('HMGET', campaign, 'pending', 'sending')
 return {'SETTLED', (tonumber(books[1] or '') or 0) + (tonumber(books[2] or '') or 0)}
