@@ -3,8 +3,11 @@
 SES is the simulator here; below stands what only the real carrier can get wrong.
 """
 
+import json
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from socket import socket
@@ -225,6 +228,15 @@ class TestMail:
                 "index": "0",
             }
 
+    @pytest.mark.usefixtures("simulator")  # For its credentials.
+    def test_has_all_its_tags_on_itself(self) -> None:
+        """SES has been seen to ignore the default tags of a bulk call."""
+        with RawServer(answering("200 OK", b"{}")) as server:
+            send_bulk(carrier_to(server.url), mailing(tags={"season": "autumn"}), count=1)
+        body = json.loads(server.requests[0].partition(b"\r\n\r\n")[2])
+        tags = body["BulkEmailEntries"][0]["ReplacementTags"]
+        assert {tag["Name"] for tag in tags} == {"season", "campaign", "batch", "index"}
+
 
 SIMULATED = [
     ("throttle", {}, Kind.THROTTLED, Kind.THROTTLED),
@@ -362,6 +374,29 @@ class TestMisbehavingServer:
     def test_without_bulk_calls_is_used_one_by_one(self) -> None:
         with RawServer(answering("404 Not Found", b"<html>no such page</html>")) as server:
             assert kinds(send_bulk(carrier_to(server.url), count=2)) == [Kind.BULK_THROTTLED] * 2
+
+
+class TestClients:
+    def test_are_made_once_and_shared_by_threads(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1"))
+        with ThreadPoolExecutor(4) as threads:
+            made = list(threads.map(lambda _: clients.sending(MAIN), range(8)))
+        assert len({id(one) for one in made}) == 1
+        assert clients.reading(MAIN) is not made[0]
+
+    def test_are_not_shared_with_a_forked_child(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1"))
+        ours = clients.sending(MAIN)
+        fork = multiprocessing.get_context("fork")
+        said = fork.SimpleQueue()
+        child = fork.Process(target=lambda: said.put(clients.sending(MAIN) is ours))
+        child.start()
+        child.join(timeout=20)
+        assert said.get() is False
+
+    def test_keep_a_connection_for_each_call_in_flight(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1"), calls_in_flight=80)
+        assert clients.sending(MAIN).meta.config.max_pool_connections == 80
 
 
 class TestSettings:

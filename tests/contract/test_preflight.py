@@ -80,6 +80,11 @@ def test_the_share_and_the_rate_of_the_settings_count(simulator: RunningSimulato
     assert look(simulator.url, account={"max_send_rate": 3.0}).rate == 3.0
 
 
+def test_a_reading_call_is_tried_again(simulator: RunningSimulator) -> None:
+    simulator.fault("http_500", operation="GetAccount", times=1)
+    assert look(simulator.url).rate == 14.0
+
+
 def test_no_quota_is_infinite(simulator: RunningSimulator) -> None:
     simulator.settings(quota=-1)
     assert look(simulator.url).quota == float("inf")

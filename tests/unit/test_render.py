@@ -94,6 +94,14 @@ def test_literals_that_look_like_placeholders_arrive_unchanged(literal: str, nam
     assert as_ses_would(made, made.bulk_entry(0, to(name=name))) == by_us
 
 
+@pytest.mark.parametrize("one", ['"', "\\", "é", "\x00", "<", "a"])
+def test_the_size_of_an_entry_counts_what_json_makes_of_it(one: str) -> None:
+    made = mailing(html="{{ name }}")
+    entry = made.bulk_entry(0, to(name=one * 5000))
+    as_json_string = json.dumps(entry.data, ensure_ascii=False).encode()
+    assert len(as_json_string) <= entry.size <= len(as_json_string) + 1000
+
+
 @given(name=FIELD, url=st.text(alphabet=st.characters(codec="ascii"), max_size=40))
 def test_the_size_of_an_entry_is_never_told_too_small(name: object, url: str) -> None:
     made = mailing(**PLAIN, tags={"season": "autumn" * 40})

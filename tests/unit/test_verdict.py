@@ -10,7 +10,7 @@ from worker.ses.reading import BULK, SINGLE, Reader
 from worker.ses.verdict import Kind, Verdict
 
 FROM = "news@shop.example.com"
-ANA = "ana.lopez@example.org"
+ANA = "lopez@example.org"
 BOB = "bob@example.net"
 SEND_URL = "https://email.eu-west-1.amazonaws.com/v2/email/outbound-emails"
 
@@ -358,9 +358,9 @@ class TestReasons:
         [
             f"{ANA} is odd",
             f"odd <{ANA.upper()}>",
-            "odd local part 'ana.lopez'",
-            "odd: ana.lopez%40example.org.",
-            f"odd: someone.else@{ANA}, other@example.org",
+            "odd local part 'lopez'",
+            "odd: lopez%40example.org.",
+            f"odd: <lopez@{ANA}>, lopez-garcia@example.org",
             "odd domain EXAMPLE.ORG",
         ],
     )
@@ -374,7 +374,7 @@ class TestReasons:
 
     def test_no_row_shows_a_recipient(self) -> None:
         rows = [call(SINGLE, code, f"{text} {ANA}", status) for code, text, status, *_ in CALLS]
-        assert not [row.reason for row in rows if "ana" in row.reason.split() or ANA in row.reason]
+        assert not [row.reason for row in rows if "lopez" in row.reason]
 
     def test_one_cause_has_one_reason(self) -> None:
         texts = [
