@@ -9,9 +9,9 @@ from postroom.errors import BadInputError, NeedsPersonError
 from postroom.model import AccountName, Campaign, CampaignId
 from postroom.settings import Sender as SenderSettings
 from postroom.store.dispatch import Route
+from worker.calls import Posting
 from worker.delivery import Delivery
 from worker.render import Mailing
-from worker.sender import Posting
 
 _KEPT: Final = 256
 

@@ -25,6 +25,7 @@ from postroom.store.ledger import Ledger
 from postroom.store.live import Live
 from postroom.store.quota import QuotaTurns
 from worker.accounts import Accounts
+from worker.calls import Caller, Posting
 from worker.delivery import BulkRest, Delivery
 from worker.janitor import Janitor
 from worker.limiter import Limiter
@@ -33,7 +34,7 @@ from worker.postings import Compiler
 from worker.quota import QuotaKeeper
 from worker.render import Mailing
 from worker.retry import store_waits
-from worker.sender import Posting, Sender
+from worker.sender import Sender, Sent
 from worker.ses.account import read_account
 from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
@@ -63,7 +64,7 @@ class Worker:
     def send_batch(self, ref: BatchRef) -> int:
         """Send what is open in one batch, then ask for more work. Returns recipients sent."""
         owner = f"{self.name}:{uuid4().hex[:12]}"
-        sent = 0
+        sent = Sent()
         try:
             sent = self.sender.send(ref, owner=owner)
         except UnknownCampaignError:
@@ -71,12 +72,15 @@ class Worker:
         except StoreUnavailableError as error:
             log.warning("batch.left", reason=str(error))
         self._ended(ref, sent)
-        return sent
+        return sent.recipients
 
-    def _ended(self, ref: BatchRef, sent: int) -> None:
+    def _ended(self, ref: BatchRef, sent: Sent) -> None:
         """Make room and fill it. If Redis is away now, the next tick of any worker does it."""
         try:
-            self.dispatch.ended(self.postings(ref.campaign_id).route, ref, sent=sent)
+            route = self.postings(ref.campaign_id).route
+            self.dispatch.ended(route, ref, sent=sent.recipients)
+            if sent.more:
+                self.dispatch.wake(route)
             self.release()
         except (StoreUnavailableError, UnknownCampaignError) as error:
             log.info("dispatch.later", reason=str(error))
@@ -154,26 +158,34 @@ def _sender(
     waiting = store_waits(stopping.sleep, stopping.asked)
     settling = store_waits(clock.sleep, stopping.overdue)
     budget = PatientBudget(ground.budget, waiting, settling=settling)
-    return Sender(
-        books=PatientLedger(ground.ledger, waiting, settling=settling),
-        accounts=Accounts(
-            budgets=budget,
-            holds=ground.dispatch,
-            quota=quota,
-            decrease=settings.limiter.decrease,
-            refresh_seconds=settings.limiter.refresh_seconds,
-        ),
+    books = PatientLedger(ground.ledger, waiting, settling=settling)
+    accounts = Accounts(
+        budgets=budget,
+        holds=ground.dispatch,
+        quota=quota,
+        decrease=settings.limiter.decrease,
+        refresh_seconds=settings.limiter.refresh_seconds,
+    )
+    caller = Caller(
+        books=books,
+        accounts=accounts,
         limiter=Limiter(
             purse=budget,
             sleep=stopping.sleep,
             stopping=stopping.asked,
             max_wait_seconds=settings.worker.max_wait_seconds,
         ),
-        postings=postings,
         retry=settings.retry,
+        sleep=stopping.sleep,
+    )
+    return Sender(
+        books=books,
+        accounts=accounts,
+        caller=caller,
+        postings=postings,
+        park_seconds=settings.retry.park_seconds,
         slice_seconds=settings.worker.slice_seconds,
         clock=clock.now,
-        sleep=stopping.sleep,
         stopping=stopping.asked,
     )
 
