@@ -15,7 +15,7 @@ from postroom import clock, settings
 from postroom.cli import view
 from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.following import follow
-from postroom.cli.session import opened
+from postroom.cli.session import opened, without_password
 from postroom.cli.submitting import handed_in
 from postroom.errors import PostroomError
 from postroom.localstack import simulator
@@ -27,8 +27,10 @@ _LOOK_SECONDS: Final = 0.5
 _EXAMPLE: Final = Path("examples/welcome")
 _DEMO: Final = Shape(rate=25, quota=50_000, latency_ms=60)
 """Slow enough to watch."""
-
-Count = Annotated[int, typer.Option(min=1)]
+_OF_SES: Final = (
+    *("AWS_ENDPOINT_URL_SESV2", "AWS_DEFAULT_REGION"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+)
 
 
 class DemoError(PostroomError):
@@ -68,7 +70,7 @@ def demo(*, as_json: AsJson = False) -> None:
     environ["POSTROOM_REDIS__PREFIX"] = f"postroom-demo-{uuid4().hex[:8]}:"
     console.print("starting Redis, a local SES, a producer and a worker ...")
     with _stopping(), LocalStack(_DEMO, environ=environ) as stack:
-        console.print(f"Redis  {stack.redis_url}\nSES    {stack.ses_url}\n")
+        console.print(f"Redis  {without_password(stack.redis_url)}\nSES    {stack.ses_url}\n")
         ended = _send_the_sample(stack)
         taken = _check_books(ended, stack)
     if as_json:
@@ -123,22 +125,27 @@ def _sum_up(ended: Status, taken: dict[str, int]) -> None:
 
 
 def _tell(stack: LocalStack, *, as_json: bool) -> None:
-    given = {
-        name: stack.environ[name]
-        for name in ("POSTROOM_REDIS_URL", "POSTROOM_CONFIG", "AWS_ENDPOINT_URL_SESV2")
-    }
+    given = _to_reach(stack)
     if as_json:
         say_json(given)
         return
     console = notes()
-    console.print(f"Redis  {stack.redis_url}")
-    console.print(f"SES    {stack.ses_url}  (open it: the last mails)")
+    console.print(f"Redis  {without_password(stack.redis_url)}")
+    console.print(f"SES    {stack.ses_url}{'  (open it: the last mails)' if stack.own_ses else ''}")
     console.print(f"logs   {stack.folder}\n\nIn another terminal:")
     for name, value in given.items():
         console.print(f"  export {name}={value}")
     console.print(
         "  postroom submit CAMPAIGN.toml --recipients FILE --wait\n\nCtrl-C stops it all."
     )
+
+
+def _to_reach(stack: LocalStack) -> dict[str, str]:
+    """What a command needs to reach the stack: never what was given to us, which is secret."""
+    names = ["POSTROOM_CONFIG"]
+    names += ["POSTROOM_REDIS_URL"] if stack.own_redis else []
+    names += _OF_SES if stack.own_ses else ()
+    return {name: stack.environ[name] for name in names}
 
 
 @contextmanager

@@ -22,6 +22,7 @@ _STYLES: Final = {
 }
 _OPEN: Final = (Outcome.PENDING, Outcome.SENDING)
 _BESIDE: Final = ("invalid", "duplicate", "delivered", "bounced", "complained")
+_IDLE: Final = (State.WAITING, State.PAUSED, State.HALTED)
 _GROWING: Final = (State.RECEIVING, State.SPLITTING)
 
 
@@ -130,7 +131,8 @@ def _pace(status: Status, quota_left: str) -> str:
         parts.append(f"{rate(status.achieved_rate)}{of}")
     if quota_left:
         parts.append(quota_left)
-    if status.eta_seconds is not None and status.totals.total:
+    # Who waits for quota knows from the reason when it goes on; a rate says nothing then.
+    if status.eta_seconds is not None and status.totals.total and status.state not in _IDLE:
         parts.append(f"done in {span(status.eta_seconds)}")
     return " · ".join(parts)
 

