@@ -6,7 +6,7 @@ are due, is decided in the campaign's own records.
 
 `turns` (an account and lane): campaign -> recipients sent for its weight · `hold`: nothing goes
 before it expires · `routes`: campaign -> account|lane|weight|batch size · `asleep`: campaign ->
-when it is woken · `wakes`: campaign -> how often it was woken · `clocks`: where the turns stand ·
+when it is woken · `wakes`: campaign -> number of its last wake · `clocks`: where the turns stand ·
 `lanes`: every account|lane · `out:LANE`: released batches -> when they count no more ·
 `slots:LANE`: worker -> slots|when that lapses · `limits`: account|lane -> most batches out.
 """

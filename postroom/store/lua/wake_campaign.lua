@@ -2,7 +2,7 @@
 -- those that are being served now, so it can neither monopolise nor be made to wait for them.
 -- KEYS[1] turns   KEYS[2] routes   KEYS[3] asleep   KEYS[4] wakes   KEYS[5] clocks
 -- ARGV     campaign, route (account|lane|weight|batch size), account|lane
--- Returns  how often it was woken
+-- Returns  the number of this wake: no other has the same
 local turns, routes, asleep, wakes, clocks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, route, clock = ARGV[1], ARGV[2], ARGV[3]
 
@@ -14,4 +14,6 @@ if not redis.call('ZSCORE', turns, id) then
   redis.call('HSETNX', clocks, clock, 0)
   redis.call('ZADD', turns, math.max(spent, served), id)
 end
-return redis.call('HINCRBY', wakes, id, 1)
+local wake = redis.call('HINCRBY', wakes, '', 1)
+redis.call('HSET', wakes, id, wake)
+return wake
