@@ -38,8 +38,8 @@ def check(campaign: Campaign, *, senders: Collection[str]) -> None:
     _check_times(campaign)
     _check_headers(campaign)
     _check_tags(campaign.tags)
-    template.check(campaign)
     _check_size(campaign)
+    template.check(campaign)
 
 
 def _check_basics(campaign: Campaign) -> None:

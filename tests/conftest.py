@@ -8,6 +8,7 @@ import pytest
 from postroom import settings as settings_module
 from postroom.settings import Account, Sender, Settings
 from postroom.store.connection import Store
+from tests.support.office import Office
 from tests.support.redis_server import RedisServer
 
 
@@ -38,3 +39,11 @@ def store(redis_server: RedisServer, settings: Settings) -> Iterator[Store]:
     store = Store(settings.redis)
     yield store
     store.close()
+
+
+@pytest.fixture
+def office(store: Store, settings: Settings) -> Iterator[Office]:
+    """A client and a producer on an empty Redis."""
+    office = Office(store, settings)
+    yield office
+    office.close()

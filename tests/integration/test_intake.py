@@ -1,0 +1,341 @@
+"""A campaign's source becomes batches: nobody lost, nobody twice, whatever the source is like."""
+
+import gzip
+import io
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import msgspec
+import pytest
+
+from postroom.model import BadRow, CampaignId, State
+from postroom.settings import Settings
+from postroom.store.connection import Store
+from producers.producer import Producer
+from tests.support.office import Office, campaign
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
+
+
+def table(count: int, *, start: int = 0) -> bytes:
+    rows = (f"person{n}@x.example,Name{n}\n" for n in range(start, start + count))
+    return ("email,name\n" + "".join(rows)).encode()
+
+
+def ship(office: Office, source: bytes, *, strict: bool = False, **changes: object) -> CampaignId:
+    return office.post.submit(campaign(**changes), raw=io.BytesIO(source), strict=strict).id
+
+
+def test_every_row_is_in_one_batch_in_the_order_of_the_source(office: Office) -> None:
+    campaign_id = ship(office, table(1_234), batch_size=100)
+    status = office.split(campaign_id)
+    assert (status.state, status.totals.pending) == (State.SENDING, 1_234)
+    assert office.emails(campaign_id) == [f"person{n}@x.example" for n in range(1_234)]
+    assert office.recipients(campaign_id)[7].fields == {"name": "Name7"}
+    keys = office.store.keys.campaign(campaign_id)
+    due = office.store.client.zrange(keys.due, 0, -1, withscores=True)
+    assert sorted(int(number) for number, _ in due) == list(range(13))
+    assert {score for _, score in due} == {0.0}
+    assert office.store.client.exists(keys.pages) == 0
+
+
+def test_json_rows_may_differ_in_their_fields(office: Office) -> None:
+    given = [{"email": "a@x.example", "n": 1}, "b@x.example", {"email": "c@x.example", "m": [2]}]
+    campaign_id = office.submitted(given)
+    office.split(campaign_id)
+    fields = [dict(one.fields) for one in office.recipients(campaign_id)]
+    assert fields == [{"n": 1}, {}, {"m": [2]}]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows of spring.csv.gz"])
+def test_a_producer_reads_a_shared_file_itself(office: Office, tmp_path: Path, name: str) -> None:
+    source = table(700)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(source) if name.endswith("gz") else source)
+    submission = office.post.submit(campaign(), source=path.as_uri())
+    assert office.split(submission.id).totals.total == 700
+
+
+def test_bad_rows_are_counted_with_their_number_and_harm_no_other(office: Office) -> None:
+    source = b"email,name\na@x.example,A\nnobody,N\nb@x.example,B\nb@X.example,B\nc@x.example\n"
+    campaign_id = ship(office, source)
+    totals = office.split(campaign_id).totals
+    assert (totals.total, totals.invalid, totals.duplicate) == (2, 2, 1)
+    assert office.post.bad_rows(campaign_id) == [
+        BadRow(row=3, kind="invalid", reason="no @ in the address"),
+        BadRow(row=5, kind="duplicate", reason="the address came before"),
+        BadRow(row=6, kind="invalid", reason="1 cells, where the header has 2"),
+    ]
+
+
+def test_only_the_first_thousand_bad_rows_are_kept_but_all_are_counted(office: Office) -> None:
+    campaign_id = office.submitted([f"nobody {n}" for n in range(2_500)] + ["a@x.example"])
+    assert office.split(campaign_id).totals.invalid == 2_500
+    rows = [bad.row for bad in office.post.bad_rows(campaign_id)]
+    assert rows == list(range(1, 1_001))
+
+
+def test_latin_1_is_read_with_a_warning(office: Office) -> None:
+    campaign_id = ship(office, "email,name\na@x.example,Jürg\n".encode("latin-1"))
+    office.split(campaign_id)
+    assert office.recipients(campaign_id)[0].fields == {"name": "Jürg"}
+    (warning,) = office.post.bad_rows(campaign_id)
+    assert (warning.row, warning.kind) == (2, "warning")
+    assert office.post.status(campaign_id).totals.invalid == 0
+
+
+def test_suppressed_addresses_stay_in_the_books_and_are_not_pending(office: Office) -> None:
+    office.post.suppress("PERSON3@x.example", "complained")
+    campaign_id = ship(office, table(5), batch_size=2)
+    totals = office.split(campaign_id).totals
+    assert (totals.total, totals.pending, totals.suppressed) == (5, 4, 1)
+    outcomes = {row.email: (row.outcome, row.reason) for row in office.post.report(campaign_id)}
+    assert outcomes["person3@x.example"] == ("suppressed", "on the suppression list")
+    assert outcomes["person4@x.example"] == ("pending", "")
+
+
+@pytest.mark.parametrize("rows", [[], ["nobody"], ["a@x.example"]])
+def test_a_campaign_with_nobody_to_mail_is_finished_at_once(
+    office: Office, rows: list[str]
+) -> None:
+    office.post.suppress("a@x.example", "bounced")
+    campaign_id = office.submitted([{"email": row} for row in rows] or [{"email": "nobody"}])
+    status = office.split(campaign_id)
+    assert (status.state, status.finished_at is None) == (State.FINISHED, False)
+    client, keys = office.store.client, office.store.keys.campaign(campaign_id)
+    assert 0 < client.ttl(keys.campaign) <= office.settings.store.retention_seconds
+    assert client.smembers(office.store.keys.live) == set()
+
+
+def test_strict_halts_at_the_first_bad_row_and_lets_nothing_go(office: Office) -> None:
+    source = table(3_000) + b"nobody,N\n" + table(10, start=5_000)[len("email,name\n") :]
+    campaign_id = ship(office, source, strict=True, batch_size=10)
+    status = office.split(campaign_id)
+    assert status.state is State.HALTED
+    assert status.reason == "row 3002: no @ in the address; strict: nothing was sent"
+    assert due_now(office, campaign_id) == 0
+    assert office.store.client.llen("postroom:celery:batches") == 0
+
+
+def test_a_strict_campaign_without_bad_rows_goes_when_all_are_read(office: Office) -> None:
+    campaign_id = ship(office, table(30), strict=True, batch_size=10)
+    assert office.split(campaign_id).totals.pending == 30
+    assert due_now(office, campaign_id) == 3
+
+
+def due_now(office: Office, campaign_id: CampaignId) -> int:
+    due = office.store.keys.campaign(campaign_id).due
+    return int(office.store.client.zcount(due, 0, office.store.seconds()))
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("file:///no/such/file.csv", "/no/such/file.csv: No such file or directory"),
+        (b"", "recipients: the file is empty"),
+        (b"name\nAnn\n", "recipients: no column `email`"),
+        (b"email\na@x.example\n", "recipients: no column 'name', which the templates use"),
+        (gzip.compress(table(50_000))[:-20], "the gzip file ends too early"),
+    ],
+    ids=["missing", "empty", "no address", "no field", "broken"],
+)
+def test_a_source_that_cannot_be_read_halts_with_one_clear_line(
+    office: Office, tmp_path: Path, source: str | bytes, reason: str
+) -> None:
+    if isinstance(source, bytes):
+        path = tmp_path / "rows"
+        path.write_bytes(source)
+        source = path.as_uri()
+    submission = office.post.submit(campaign(text="{{ name }}"), source=source)
+    status = office.split(submission.id)
+    assert status.state is State.HALTED
+    assert status.reason.startswith(reason)
+    assert "\n" not in status.reason
+
+
+def test_a_mended_source_goes_on_after_resume(office: Office, tmp_path: Path) -> None:
+    whole = gzip.compress(table(60_000))
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(whole[:-20])
+    submission = office.post.submit(campaign(), source=path.as_uri())
+    broken = office.split(submission.id)
+    assert broken.state is State.HALTED
+    assert 0 < broken.totals.total < 60_000
+    path.write_bytes(whole)
+    office.post.resume(submission.id)
+    assert office.store.client.llen("postroom:celery:campaigns") == 2
+    assert office.split(submission.id).totals.total == 60_000
+    assert len(set(office.emails(submission.id))) == 60_000
+
+
+def test_a_sender_that_the_producer_does_not_know_halts_the_campaign(
+    office: Office, store: Store, settings: Settings
+) -> None:
+    campaign_id = office.submitted(["a@x.example"])
+    elsewhere = msgspec.structs.replace(settings, senders={})
+    Producer(elsewhere, store, office.stop).split(campaign_id)
+    status = office.post.status(campaign_id)
+    assert (status.state, status.reason) == (
+        State.HALTED,
+        "this producer's settings have no sender 'news'",
+    )
+    office.post.resume(campaign_id)
+    assert office.split(campaign_id).totals.pending == 1
+
+
+def test_a_split_that_is_done_is_not_done_again(office: Office) -> None:
+    campaign_id = ship(office, table(20))
+    before = office.split(campaign_id)
+    assert office.split(campaign_id) == before
+
+
+class Interrupted(Exception):  # noqa: N818
+    pass
+
+
+def killed_after(office: Office, campaign_id: CampaignId, writes: int) -> None:
+    """Split as a process that is killed after so many writes: nothing is cleaned up."""
+
+    class Mortal(Store):
+        left = writes
+
+        def run(self, script: str, *args: object, **more: object) -> object:
+            if script == "write_batches":
+                if Mortal.left == 0:
+                    raise Interrupted
+                Mortal.left -= 1
+            return super().run(script, *args, **more)  # type: ignore[arg-type]
+
+    with pytest.raises(Interrupted):
+        Producer(office.settings, Mortal(office.settings.redis), office.stop).split(campaign_id)
+
+
+def lapse(office: Office, campaign_id: CampaignId) -> None:
+    office.store.client.hset(office.store.keys.campaign(campaign_id).campaign, "split_until", "1")
+
+
+def test_another_producer_goes_on_where_one_was_killed(office: Office) -> None:
+    source = table(4_000) + b"nobody,N\nperson7@x.example,N\n" + table(3_000, start=4_000)[11:]
+    campaign_id = ship(office, source, batch_size=30)
+    for writes in (3, 0, 2):
+        killed_after(office, campaign_id, writes)
+        office.checked(campaign_id)
+        lapse(office, campaign_id)
+    totals = office.split(campaign_id).totals
+    assert (totals.total, totals.invalid, totals.duplicate) == (7_000, 1, 1)
+    assert Counter(office.emails(campaign_id)) == Counter(
+        f"person{n}@x.example" for n in range(7_000)
+    )
+    assert [bad.row for bad in office.post.bad_rows(campaign_id)] == [4_002, 4_003]
+
+
+def test_while_one_producer_is_at_work_another_leaves_the_campaign(office: Office) -> None:
+    campaign_id = ship(office, table(2_000), batch_size=10)
+    killed_after(office, campaign_id, 1)
+    before = office.checked(campaign_id)
+    assert office.split(campaign_id) == before
+
+
+def test_a_producer_that_was_taken_for_dead_writes_no_more(office: Office) -> None:
+    campaign_id = ship(office, table(3_000), batch_size=10)
+    others: list[int] = []
+
+    class Overtaken(Store):
+        def run(self, script: str, *args: object, **more: object) -> object:
+            answer = super().run(script, *args, **more)  # type: ignore[arg-type]
+            if script == "write_batches" and not others:
+                lapse(office, campaign_id)
+                others.append(office.split(campaign_id).totals.total)
+            return answer
+
+    Producer(office.settings, Overtaken(office.settings.redis), office.stop).split(campaign_id)
+    assert others == [3_000]
+    assert office.checked(campaign_id).totals.total == 3_000
+    assert len(set(office.emails(campaign_id))) == 3_000
+
+
+def test_a_producer_that_is_asked_to_stop_hands_on_at_once(office: Office) -> None:
+    campaign_id = ship(office, table(3_000), batch_size=10)
+    asked = office.store.client.llen("postroom:celery:campaigns")
+
+    class Stopping(Store):
+        def run(self, script: str, *args: object, **more: object) -> object:
+            if script == "write_batches":
+                office.stop.set()
+            return super().run(script, *args, **more)  # type: ignore[arg-type]
+
+    Producer(office.settings, Stopping(office.settings.redis), office.stop).split(campaign_id)
+    part = office.checked(campaign_id)
+    assert 0 < part.totals.total < 3_000
+    assert office.store.client.llen("postroom:celery:campaigns") == asked + 1
+    office.stop.clear()
+    assert office.split(campaign_id).totals.total == 3_000
+
+
+@pytest.mark.parametrize("end", ["cancel", "expire"])
+def test_a_campaign_that_is_stopped_while_it_is_split_takes_no_more(
+    office: Office, end: str
+) -> None:
+    campaign_id = ship(office, table(3_000), batch_size=10)
+    steer: Callable[[], object] = {
+        "cancel": lambda: office.post.cancel(campaign_id),
+        "expire": lambda: office.store.run(
+            "steer_campaign", [office.store.keys.campaign(campaign_id).campaign], ["expire"]
+        ),
+    }[end]
+    written: list[int] = []
+
+    class Steered(Store):
+        def run(self, script: str, *args: object, **more: object) -> object:
+            answer = super().run(script, *args, **more)  # type: ignore[arg-type]
+            if script == "write_batches" and not written:
+                written.append(office.post.status(campaign_id).totals.total)
+                steer()
+            return answer
+
+    Producer(office.settings, Steered(office.settings.redis), office.stop).split(campaign_id)
+    assert written == [office.checked(campaign_id).totals.total]
+
+
+def test_redis_away_in_the_middle_is_waited_for(settings: Settings, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    redis = msgspec.structs.replace(settings.redis, url=server.url, timeout_seconds=1.0)
+    own = msgspec.structs.replace(settings, redis=redis)
+    try:
+        office = Office(Store(redis), own)
+        campaign_id = ship(office, table(100_000), batch_size=20)
+        count = office.store.keys.campaign(campaign_id).campaign
+        work = Thread(target=office.producer.split, args=[campaign_id])
+        work.start()
+        wait_until(lambda: server.client.hget(count, "batches"), "the first batches are there")
+        server.stop()
+        assert work.is_alive()
+        server.start()
+        work.join(timeout=30)
+        assert not work.is_alive()
+        assert office.checked(campaign_id).totals.total == 100_000
+        office.close()
+    finally:
+        server.stop()
+
+
+def test_a_producer_waits_while_redis_is_nearly_full(office: Office) -> None:
+    campaign_id = ship(office, table(100))
+    client = office.store.client
+    used = int(client.info("memory")["used_memory"])
+    client.config_set("maxmemory", int(used * 1.05))
+    work = Thread(target=office.producer.split, args=[campaign_id])
+    try:
+        work.start()
+        key = office.store.keys.campaign(campaign_id).campaign
+        wait_until(lambda: client.hget(key, "split_fence"), "the producer has begun")
+        work.join(timeout=0.5)
+        assert work.is_alive()
+        assert office.post.status(campaign_id).totals.total == 0
+    finally:
+        client.config_set("maxmemory", 0)
+    work.join(timeout=30)
+    assert office.checked(campaign_id).totals.total == 100

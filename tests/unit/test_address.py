@@ -1,0 +1,78 @@
+import time
+
+import pytest
+
+from postroom.address import NotAnAddressError, is_plain, normal, sendable
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("ann@example.com", "ann@example.com"),
+        ("Ann.Lee+news@Example.COM", "Ann.Lee+news@Example.COM"),
+        ("  ann@example.com\t", "ann@example.com"),
+        ("\u00a0ann@example.com", "ann@example.com"),
+        ("o'brien_!#$%&*/=?^`{|}~-@example.ie", "o'brien_!#$%&*/=?^`{|}~-@example.ie"),
+        ('"ann lee"@example.com', '"ann lee"@example.com'),
+        ('"a\\"b"@example.com', '"a\\"b"@example.com'),
+        ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+        ("ann@BÜCHER.example", "ann@xn--bcher-kva.example"),
+        ("ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example"),
+        ("x" * 64 + "@example.com", "x" * 64 + "@example.com"),
+        ("a@" + ".".join(["d" * 61] * 4) + ".com", "a@" + ".".join(["d" * 61] * 4) + ".com"),
+    ],
+)
+def test_a_good_address_is_sent_as_written_save_for_its_domain(written: str, sent: str) -> None:
+    assert sendable(written) == sent
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("", "no address"),
+        ("   ", "no address"),
+        ("ann", "no @"),
+        ("@example.com", "nothing before the @"),
+        ("änn@example.com", "outside ASCII"),
+        ("x" * 65 + "@example.com", "more than 64"),
+        ("ann..lee@example.com", "may not stand"),
+        (".ann@example.com", "may not stand"),
+        ("ann.@example.com", "may not stand"),
+        ("ann lee@example.com", "may not stand"),
+        ("ann@lee@example.com", "may not stand"),
+        ("Ann <ann@example.com>", "may not stand"),
+        ("ann\0@example.com", "may not stand"),
+        ('"ann\r\nBcc: x"@example.com', "may not stand"),
+        ("ann@example.com,bob@example.com", "may not stand"),
+        ("ann@localhost", "not a full domain"),
+        ("ann@example.com.", "not a full domain"),
+        ("ann@-example.com", "not a full domain"),
+        ("ann@example-.com", "not a full domain"),
+        ("ann@exa_mple.com", "not a full domain"),
+        ("ann@example..com", "not a full domain"),
+        ("ann@10.0.0.1", "not a full domain"),
+        ("ann@[10.0.0.1]", "not a full domain"),
+        ("ann@" + "d" * 64 + ".com", "not a full domain"),
+        ("ann@\u2603\ufffd.com", "no domain may have"),
+        ("ann@" + ".".join(["d" * 60] * 5), "longer than 254"),
+    ],
+)
+def test_a_bad_address_is_refused_with_the_reason_and_is_not_repeated(
+    written: str, why: str
+) -> None:
+    with pytest.raises(NotAnAddressError, match=why) as refused:
+        sendable(written)
+    assert "example" not in str(refused.value)
+    assert not is_plain(written)
+
+
+def test_two_spellings_of_one_mailbox_are_the_same() -> None:
+    assert normal(" Ann@Example.COM ") == normal("ann@example.com")
+    assert normal("ann@example.com") != normal("anna@example.com")
+
+
+def test_a_malicious_address_costs_no_time() -> None:
+    began = time.monotonic()
+    for evil in ("a" * 60 + "." * 3 + "a@" + "a-" * 90 + "!", "a." * 31 + "@" + "a." * 90 + "1"):
+        assert not is_plain(evil)
+    assert time.monotonic() - began < 0.1

@@ -1,0 +1,222 @@
+"""Bytes of any kind become rows; a bad row is told by its number and harms no other."""
+
+import gzip
+import random
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postroom.errors import BadInputError
+from producers.intake import Sieve
+from producers.lines import MAX_LINE, Lines
+from producers.rows import read_rows
+from producers.seen import Seen
+from producers.sources import UnreadableSourceError, read_pages, read_url, unpacked
+
+Row = tuple[int, str, dict[str, object]]
+
+
+def in_pieces(source: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(source), size):
+        yield source[start : start + size]
+
+
+def read(
+    source: bytes, *, size: int = 1 << 20, required: frozenset[str] = frozenset()
+) -> tuple[list[Row], list[tuple[int, str, str]], Lines]:
+    """Return the good rows with their numbers, the bad ones, and the lines as they were left."""
+    lines = Lines(unpacked(in_pieces(source, size)))
+    good: list[Row] = []
+    bad: list[tuple[int, str, str]] = []
+    for rows in read_rows(lines, required):
+        for at, email in enumerate(rows.emails):
+            fields = {n: column[at] for n, column in rows.fields.items() if column[at] is not None}
+            good.append((rows.numbers[at], email, fields))
+        bad += [(row.row, row.kind, row.reason) for row in rows.bad]
+    return good, bad, lines
+
+
+CSV = "email,name\na@x.example,Änn\nb@x.example,Bo\n"
+BOTH = [(2, "a@x.example", {"name": "Änn"}), (3, "b@x.example", {"name": "Bo"})]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 20])
+@pytest.mark.parametrize(
+    "source",
+    [
+        CSV.encode(),
+        b"\xef\xbb\xbf" + CSV.encode(),
+        CSV.replace("\n", "\r\n").encode(),
+        CSV.replace("\n", "\r").encode(),
+        CSV.rstrip().encode(),
+        CSV.replace(",", ";").encode(),
+        gzip.compress(CSV.encode()),
+        gzip.compress(CSV[:20].encode()) + gzip.compress(CSV[20:].encode()),
+        gzip.compress(CSV.encode()) + b"\0" * 100,
+    ],
+    ids=["plain", "bom", "crlf", "cr", "no end", "semicolons", "gzip", "two members", "padded"],
+)
+def test_a_table_is_read_whatever_wrote_it_and_wherever_it_is_cut(source: bytes, size: int) -> None:
+    good, bad, lines = read(source, size=size)
+    assert (good, bad, lines.not_utf8) == (BOTH, [], None)
+
+
+@pytest.mark.parametrize("size", [1, 5, 1 << 20])
+def test_lines_that_are_not_utf_8_are_read_as_latin_1_with_a_warning(size: int) -> None:
+    source = "email,name\na@x.example,Ün\n".encode() + "b@x.example,Jürg\n".encode("latin-1")
+    good, bad, lines = read(source, size=size)
+    assert [row[2]["name"] for row in good] == ["Ün", "Jürg"]
+    assert (bad, lines.not_utf8) == ([], 3)
+
+
+def test_quoted_cells_may_hold_newlines_quotes_and_commas() -> None:
+    source = b'email,note\na@x.example,"one\r\n""two"", three"\nb@x.example,plain\n'
+    good, bad, _ = read(source, size=3)
+    assert [row[2]["note"] for row in good] == ['one\r\n"two", three', "plain"]
+    assert bad == []
+
+
+def test_ragged_rows_are_invalid_and_empty_ones_are_nothing() -> None:
+    source = b"email,name\n\na@x.example,Ann\nb@x.example\nc@x.example,C,more\n , \nd@x.example,D\n"
+    good, bad, _ = read(source)
+    assert [(row[0], row[1]) for row in good] == [(3, "a@x.example"), (7, "d@x.example")]
+    assert bad == [
+        (4, "invalid", "1 cells, where the header has 2"),
+        (5, "invalid", "3 cells, where the header has 2"),
+    ]
+
+
+def test_a_nul_byte_makes_its_own_row_invalid() -> None:
+    good, bad, _ = read(b"email,name\na@x.example,A\0n\nb@x.example,Bo\n")
+    assert [row[1] for row in good] == ["b@x.example"]
+    assert bad == [(2, "invalid", "a NUL byte")]
+
+
+def test_a_quote_that_is_never_closed_costs_its_row_and_says_so() -> None:
+    rest = "".join(f"x{n}@x.example,n\n" for n in range(20_000))
+    good, bad, _ = read(f'email,name\na@x.example,Ann\nb@x.example,"Bo\n{rest}'.encode())
+    assert good[0][1] == "a@x.example"
+    assert bad[0][0] == 3
+    assert "is a quote never closed?" in bad[0][2]
+
+
+def test_an_unnamed_column_is_no_merge_field() -> None:
+    good, _, _ = read(b"email,name,,\na@x.example,Ann,1,\n")
+    assert good == [(2, "a@x.example", {"name": "Ann"})]
+
+
+def test_json_lines_keep_types_and_null_is_a_field_that_is_lacking() -> None:
+    source = b'{"email":"a@x.example","n":1,"tags":["x"]}\n\n{"email":"b@x.example","n":null}\n'
+    good, bad, _ = read(source, size=5)
+    assert good == [(1, "a@x.example", {"n": 1, "tags": ["x"]}), (3, "b@x.example", {})]
+    assert bad == []
+
+
+def test_bad_json_lines_are_told_apart() -> None:
+    source = (
+        b'{"email":"a@x.example","name":"Ann"}\nnonsense\n[1]\n{"name":"Bo"}\n{"email":7}\n'
+        b'{"email":"c@x.example"}\n{"email":"d@x.example","name":"Di"}'
+    )
+    good, bad, _ = read(source, required=frozenset({"name"}))
+    assert [row[1] for row in good] == ["a@x.example", "d@x.example"]
+    assert [(row, reason.split(":")[0]) for row, _, reason in bad] == [
+        (2, "not JSON"),
+        (3, "not a JSON object"),
+        (4, "no address in `email`"),
+        (5, "no address in `email`"),
+        (6, "no 'name', which the templates use"),
+    ]
+
+
+def test_json_in_latin_1_is_read_with_a_warning() -> None:
+    good, bad, lines = read('{"email":"a@x.example","name":"Jürg"}\n'.encode("latin-1"))
+    assert (good[0][2], bad, lines.not_utf8) == ({"name": "Jürg"}, [], 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (b"", "the file is empty"),
+        (b"\n\n", "the file is empty"),
+        (b"name\nAnn\n", "no column `email`"),
+        ("email\n".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_source_without_a_usable_header_is_bad_input(source: bytes, line: str) -> None:
+    with pytest.raises(BadInputError, match=line):
+        read(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (gzip.compress(CSV.encode())[:-9], "ends too early"),
+        (gzip.compress(CSV.encode() * 1000)[:60] + b"\xff" * 60, "is broken"),
+        (b"email\n" + b"x" * (MAX_LINE + 1), "a line is longer than 16 MB"),
+    ],
+    ids=["truncated", "damaged", "endless line"],
+)
+def test_a_source_that_cannot_be_read_says_why(source: bytes, line: str) -> None:
+    with pytest.raises(UnreadableSourceError, match=line):
+        read(source)
+
+
+def test_a_bomb_of_zeros_is_unpacked_in_bounded_pieces() -> None:
+    bomb = gzip.compress(b"\n" * (64 << 20))
+    tracemalloc.start()
+    length = sum(map(len, unpacked(iter([bomb]))))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert length == 64 << 20
+    assert peak < 16 << 20
+
+
+def test_a_file_is_read_by_its_address(tmp_path: Path) -> None:
+    path = tmp_path / "with space.csv"
+    path.write_bytes(b"email\n")
+    assert b"".join(read_url(path.as_uri(), lambda _: None)) == b"email\n"
+    with pytest.raises(UnreadableSourceError, match="No such file"):
+        list(read_url((tmp_path / "gone.csv").as_uri(), lambda _: None))
+    with pytest.raises(UnreadableSourceError, match="neither s3:// nor file:///"):
+        read_url("ftp://x/y", lambda _: None)
+
+
+def test_a_page_that_is_gone_is_no_end_of_the_source() -> None:
+    class OnePage:
+        def page(self, number: int) -> bytes | None:
+            return b"email\n" if number == 0 else None
+
+    assert list(read_pages(OnePage(), 1)) == [b"email\n"]
+    with pytest.raises(UnreadableSourceError, match="page 1 of the recipients is gone"):
+        list(read_pages(OnePage(), 2))
+
+
+def test_the_sieve_drops_bad_and_repeated_addresses_and_keeps_the_spelling() -> None:
+    source = (
+        b"email\nAnn@X.example\nann@x.EXAMPLE\nno address\n c@x.example \n"
+        + "d@bücher.example\nD@xn--bcher-kva.example\n".encode()
+    )
+    (rows,) = read_rows(Lines(in_pieces(source, 1 << 20)), frozenset())
+    recipients = Sieve().sift(rows)
+    assert recipients.emails == ["Ann@X.example", "c@x.example", "d@xn--bcher-kva.example"]
+    assert recipients.keys == ["ann@x.example", "c@x.example", "d@xn--bcher-kva.example"]
+    assert [(row.row, row.kind) for row in recipients.bad] == [
+        (3, "duplicate"),
+        (4, "invalid"),
+        (7, "duplicate"),
+    ]
+
+
+def test_seen_agrees_with_a_set_while_it_grows() -> None:
+    rng = random.Random(7)
+    seen, known = Seen(), set[str]()
+    for _ in range(60):
+        keys = [f"{rng.randrange(150_000)}@x.example" for _ in range(3_000)]
+        expected = []
+        for at, key in enumerate(keys):
+            if key in known:
+                expected.append(at)
+            known.add(key)
+        assert seen.repeats(keys) == expected
