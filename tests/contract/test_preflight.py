@@ -152,6 +152,13 @@ def test_refused_credentials_are_a_problem(simulator: RunningSimulator) -> None:
     assert (levels(seen)["account"], seen.rate) == (Level.PROBLEM, None)
 
 
+def test_a_server_fault_says_what_was_asked(simulator: RunningSimulator) -> None:
+    simulator.fault("http_500", operation="GetAccount")
+    assert (Level.UNKNOWN, "account", "SES did not answer GetAccount") in look(
+        simulator.url
+    ).findings
+
+
 @pytest.mark.usefixtures("simulator")
 @pytest.mark.parametrize(
     "answer",

@@ -96,7 +96,7 @@ def test_literals_that_look_like_placeholders_arrive_unchanged(literal: str, nam
 
 @pytest.mark.parametrize("one", ['"', "\\", "é", "\x00", "<", "a"])
 def test_the_size_of_an_entry_counts_what_json_makes_of_it(one: str) -> None:
-    made = mailing(html="{{ name }}")
+    made = mailing(text="{{ name }}")
     entry = made.bulk_entry(0, to(name=one * 5000))
     as_json_string = json.dumps(entry.data, ensure_ascii=False).encode()
     assert len(as_json_string) <= entry.size <= len(as_json_string) + 1000

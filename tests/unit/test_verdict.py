@@ -372,6 +372,12 @@ class TestReasons:
             assert "lopez" not in reason
             assert "example.org" not in reason
 
+    def test_an_address_with_a_space_is_not_shown_either(self) -> None:
+        quoted = '"maria lopez"@example.org'
+        answer = {"Status": "MESSAGE_REJECTED", "Error": f"odd: {quoted.upper()}"}
+        (verdict,) = reader(BULK, quoted).results({"BulkEmailEntryResults": [answer]})
+        assert verdict.reason == "SES rejects the mail: odd: an address"
+
     def test_no_row_shows_a_recipient(self) -> None:
         rows = [call(SINGLE, code, f"{text} {ANA}", status) for code, text, status, *_ in CALLS]
         assert not [row.reason for row in rows if "lopez" in row.reason]
