@@ -30,6 +30,7 @@ _S3_WORDS: Final = {
     "AccessDenied": "access is denied",
     "403": "access is denied",
     "PreconditionFailed": "it was replaced while it was read",
+    "412": "it was replaced while it was read",
     "InvalidRange": "it became shorter while it was read",
 }
 
