@@ -68,7 +68,8 @@ class Program:
         """Raise `LocalStackError` with the last lines of the log when the process has ended."""
         code = self._process.poll()
         if code is not None:
-            raise LocalStackError(f"{self.name} ended by itself (exit code {code}){self.last_lines()}")
+            how = f"{self.name} ended by itself (exit code {code})"
+            raise LocalStackError(how + self.last_lines())
 
     def last_lines(self, count: int = 15) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")
