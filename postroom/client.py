@@ -1,7 +1,6 @@
 """What a service uses: submit a campaign, see how it stands, steer it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final, Self
 
 import msgspec
@@ -9,30 +8,31 @@ import msgspec
 from postroom import clock
 from postroom import settings as settings_module
 from postroom.address import normal, sendable
-from postroom.errors import BadInputError, StoreUnavailableError, UnknownCampaignError
-from postroom.ids import new_campaign_id
+from postroom.errors import (
+    UnknownCampaignError,
+)
 from postroom.model import (
     BadRow,
     Campaign,
     CampaignId,
+    Message,
+    Recipient,
     ReportRow,
-    Source,
     Status,
     Submission,
 )
 from postroom.pace import over, paced
 from postroom.publish import Publisher
 from postroom.settings import Settings
-from postroom.shipping import Given, Recipients, Shipper
+from postroom.shipping import Recipients
 from postroom.store.budget import Budget
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
-from postroom.store.directory import Directory
 from postroom.store.dispatch import Dispatch
-from postroom.store.drafts import Drafts, digest
 from postroom.store.report import Reports
 from postroom.store.status import StatusReader
 from postroom.store.suppression import Suppression
+from postroom.submitter import Submitter
 
 _MAX_KEY: Final = 500
 
@@ -49,10 +49,9 @@ class Postroom:
         if redis_url is not None:
             redis = msgspec.structs.replace(read.redis, url=redis_url)
             read = msgspec.structs.replace(read, redis=redis)
-        self._settings: Final = read
         self._store: Final = Store(read.redis, client_name="postroom-client")
         self._publisher: Final = Publisher(read.redis)
-        self._drafts: Final = Drafts(self._store, read.store)
+        self._submitter: Final = Submitter(self._store, read, self._publisher)
         self._campaigns: Final = Campaigns(self._store, read.store)
         self._dispatch: Final = Dispatch(self._store, read)
         self._suppression: Final = Suppression(self._store)
@@ -77,17 +76,32 @@ class Postroom:
         first bad row halts the campaign before anything is sent. Raises `BadInputError`, and
         `RefusedError` while another submit with this key is under way.
         """
-        where = Source(url=source, strict=strict)
-        given = Given(recipients=recipients, raw=raw, source=source)
-        chunks = given.chunks(campaign, senders=self._known_senders())
-        if key is not None and not 0 < len(key) <= _MAX_KEY:
-            raise BadInputError(f"key: it must have 1 to {_MAX_KEY} characters")
-        campaign_id = new_campaign_id(clock.now)
-        mark = digest(campaign, where)
-        if key and (known := self._drafts.claim_key(key, campaign_id, digest=mark)):
-            return Submission(id=known[0], created=False, same_content=known[1] == mark)
-        self._take_in(campaign_id, campaign, where, chunks, key=key or "")
-        return Submission(id=campaign_id, created=True)
+        return self._submitter.submit(
+            campaign, recipients, raw=raw, source=source, key=key, strict=strict
+        )
+
+    def send(
+        self,
+        sender: str,
+        message: Message,
+        recipient: Recipient | str,
+        *,
+        key: str | None = None,
+    ) -> Submission:
+        """Send one message past all bulk work that waits. Returns when it is safely queued.
+
+        `status` tells by the id of the answer what became of it; the same `key` again sends
+        nothing. Raises `BadInputError`, and `RefusedError` as `submit` does.
+        """
+        return self._submitter.send(sender, message, recipient, key=key)
+
+    def retry(self, campaign_id: CampaignId, *, rejected: str) -> Submission:
+        """Submit a campaign again to those who were rejected for a reason with these words.
+
+        The same words again return the same new campaign. Raises `BadInputError` when nobody
+        was, `RefusedError` while the campaign is not over, `UnknownCampaignError`.
+        """
+        return self._submitter.retry(campaign_id, rejected=rejected)
 
     def status(self, campaign_id: CampaignId) -> Status:
         """Raises `UnknownCampaignError`."""
@@ -167,33 +181,6 @@ class Postroom:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _known_senders(self) -> frozenset[str]:
-        return frozenset(self._settings.senders or Directory(self._store).senders())
-
-    def _take_in(
-        self,
-        campaign_id: CampaignId,
-        campaign: Campaign,
-        source: Source,
-        chunks: Iterable[bytes],
-        *,
-        key: str,
-    ) -> None:
-        try:
-            shipper = Shipper(self._store, self._drafts)
-            shipper.check_room()
-            self._drafts.open(campaign_id, campaign, source, key=key)
-            count = shipper.ship(campaign_id, chunks, key=key)
-            self._drafts.seal(campaign_id, pages=count, key=key)
-        except BaseException:
-            # Whatever the caller's own iterable raised: leave no trace, if Redis lets us.
-            with suppress(StoreUnavailableError):
-                self._drafts.discard(campaign_id, key=key)
-            raise
-        # Sealed is submitted: when the broker is away, the workers' tick asks for the split.
-        with suppress(StoreUnavailableError):
-            self._publisher.split(campaign_id)
 
     def _each(self, campaign_id: CampaignId) -> Iterator[Status]:
         while True:

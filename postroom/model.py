@@ -87,6 +87,19 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One mail to one recipient: a password reset, a receipt. Templates as in a campaign."""
+
+    subject: str
+    html: str | None = None
+    text: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    not_after: datetime | None = None
+    on_ambiguous: OnAmbiguous = OnAmbiguous.SKIP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRef:
     """Names one batch: all that a Celery message carries."""
 

@@ -33,6 +33,7 @@ class Redis(_Section, frozen=True):
 
 class Store(_Section, frozen=True):
     retention_seconds: int
+    message_retention_seconds: int
     draft_seconds: int
 
 
@@ -73,6 +74,7 @@ class Limiter(_Section, frozen=True):
     window_cells: int
     refresh_seconds: float
     bulk_rest_seconds: float
+    transactional_share: float
 
 
 class Dispatch(_Section, frozen=True):
@@ -183,11 +185,17 @@ def _check(settings: Settings) -> None:
         if sender.account not in settings.accounts:
             raise BadInputError(f"settings: senders.{name}.account: no account {sender.account!r}")
     for name, account in settings.accounts.items():
-        if not _NAME.fullmatch(name):
-            raise BadInputError(f"settings: accounts.{name}: use letters, digits, _ and - only")
-        if not 0 < account.share <= 1:
-            raise BadInputError(f"settings: accounts.{name}.share must be above 0, at most 1")
-        if account.max_send_rate is not None and account.max_send_rate <= 0:
-            raise BadInputError(f"settings: accounts.{name}.max_send_rate must be above 0")
+        _check_account(name, account)
+    if not 0 <= settings.limiter.transactional_share < 1:
+        raise BadInputError("settings: limiter.transactional_share must be from 0 to below 1")
     if settings.ses.read_timeout_seconds >= settings.worker.lease_seconds:
         raise BadInputError("settings: ses.read_timeout_seconds must be below worker.lease_seconds")
+
+
+def _check_account(name: str, account: Account) -> None:
+    if not _NAME.fullmatch(name):
+        raise BadInputError(f"settings: accounts.{name}: use letters, digits, _ and - only")
+    if not 0 < account.share <= 1:
+        raise BadInputError(f"settings: accounts.{name}.share must be above 0, at most 1")
+    if account.max_send_rate is not None and account.max_send_rate <= 0:
+        raise BadInputError(f"settings: accounts.{name}.max_send_rate must be above 0")

@@ -16,8 +16,8 @@ from worker.ses.verdict import Kind
 log = structlog.get_logger()
 
 _PASSING: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.THROTTLED, Kind.BULK_THROTTLED})
-_RECIPIENTS_PER_SLOT: Final = 100
-"""A slot keeps at least this rate busy, also with SendEmail at a slow SES."""
+_RECIPIENTS_PER_SLOT: Final = {Lane.BULK: 100, Lane.TRANSACTIONAL: 5}
+"""A slot keeps at least this rate busy, also at a slow SES; a message is a batch of one."""
 _UNLIMITED: Final = -1.0
 
 
@@ -90,9 +90,8 @@ class QuotaKeeper:
         self.budgets.halt(account, f"account {account}: {reason}")
 
     def _observe(self, account: AccountName, allowance: Allowance) -> None:
-        slots = 2 + int(allowance.rate / _RECIPIENTS_PER_SLOT)
-        for lane in Lane:
-            self.dispatch.limit(account, lane, slots)
+        for lane, recipients in _RECIPIENTS_PER_SLOT.items():
+            self.dispatch.limit(account, lane, 2 + int(allowance.rate / recipients))
         if self.budgets.observe(account, allowance):
             self.dispatch.let_go(account)
             log.info("account.allows", account=account, rate=allowance.rate, quota=allowance.quota)
@@ -128,4 +127,5 @@ def _made(
         increase_per_second=limiter.increase_per_second,
         requests_per_second=settings.bulk_requests_per_second or 0.0,
         refresh_seconds=limiter.refresh_seconds,
+        reserved_share=limiter.transactional_share,
     )

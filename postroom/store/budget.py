@@ -3,7 +3,8 @@
 The budget hash holds: `rate` allowed now and `rate_max` as SES says; `tokens` as of `at`;
 `burst_seconds`; `quota` (-1: none), `used` by us in the window and `foreign` by others on the
 account; `window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
-`request_tokens`, `request_at` for SendBulkEmail requests; `halted` and why; `throttled` so far.
+`request_tokens`, `request_at` for SendBulkEmail requests; `reserved_quota` for the
+transactional lane, which last asked at `transactional_at`; `halted` and why; `throttled` so far.
 All times are Redis' clock. With no facts from SES yet, or with Redis away, nothing is granted.
 """
 

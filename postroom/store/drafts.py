@@ -62,11 +62,18 @@ class Drafts:
         )
 
     def open(
-        self, campaign_id: CampaignId, campaign: Campaign, source: Source, *, key: str
+        self,
+        campaign_id: CampaignId,
+        campaign: Campaign,
+        source: Source,
+        *,
+        key: str,
+        listed: bool = True,
     ) -> None:
-        """Begin the records of a campaign."""
-        fields = _fields(campaign, source, key=key)
-        self._begin(campaign_id, fields)
+        """Begin the records of a campaign; one that is not `listed` is found by its id only."""
+        created = self._begin(campaign_id, _fields(campaign, source, key=key))
+        if listed:
+            self._list(campaign_id, created)
 
     def add_page(self, campaign_id: CampaignId, number: int, page: bytes, *, key: str = "") -> None:
         """Store one page of the recipients. Raises `DraftGoneError`."""
@@ -77,12 +84,18 @@ class Drafts:
 
     def seal(self, campaign_id: CampaignId, *, pages: int, key: str = "") -> None:
         """Make the draft a campaign. Raises `DraftGoneError`."""
-        keys = self._store.keys
-        # Before the seal: a campaign that is sealed is always among the live ones.
-        self._store.ask(lambda client: client.sadd(keys.live, campaign_id))
-        own = keys.campaign(campaign_id)
+        self.enlist(campaign_id)
+        own = self._store.keys.campaign(campaign_id)
         if not self._store.run("seal_draft", [own.campaign, own.pages], [pages]):
             raise DraftGoneError(f"campaign {campaign_id} expired before it was complete")
+        self.keep_key(campaign_id, key=key)
+
+    def enlist(self, campaign_id: CampaignId) -> None:
+        """Put a draft among the live campaigns; before its seal, so that none is missed."""
+        self._store.ask(lambda client: client.sadd(self._store.keys.live, campaign_id))
+
+    def keep_key(self, campaign_id: CampaignId, *, key: str) -> None:
+        """A sealed campaign keeps its idempotency key, if it has one."""
         if key:
             self._touch(key, campaign_id, sealed=True)
 
@@ -98,6 +111,7 @@ class Drafts:
         """Record a campaign that could not be accepted, where nobody waits for the answer."""
         fields = {**_EMPTY, "name": name, "halted": reason, "spec": "", "batch_size": 1}
         created = self._begin(campaign_id, fields, keep_seconds=self._retention)
+        self._list(campaign_id, created)
         own = self._store.keys.campaign(campaign_id).campaign
         self._store.ask(lambda client: client.hset(own, "sealed_at", created))
 
@@ -114,8 +128,11 @@ class Drafts:
         created: bytes = self._store.run(
             "open_draft", [keys.campaign(campaign_id).campaign], [keep, *pairs]
         )
-        self._store.ask(lambda client: client.zadd(keys.campaigns, {campaign_id: float(created)}))
         return created
+
+    def _list(self, campaign_id: CampaignId, created: bytes) -> None:
+        key = self._store.keys.campaigns
+        self._store.ask(lambda client: client.zadd(key, {campaign_id: float(created)}))
 
     def _claim(
         self, key: str, campaign_id: CampaignId, digest: str, *, dead: str

@@ -52,7 +52,7 @@ class AccountKeys:
     line: str
     """Sorted set: who waits for tokens, in order."""
     asks: str
-    """Hash: waiter -> recipients wanted|when it was told to come back."""
+    """Hash: waiter -> recipients wanted|requests|when it was told to come back."""
     poll: str
     """String: who reads the quota from SES; expires."""
     asked: str

@@ -1,9 +1,9 @@
 -- finish_campaign: when nothing of a campaign is open any more, date its end and let all of its
 -- records expire.
 -- KEYS[1..8]  the records of the campaign, in the order of CampaignKeys.all()
--- ARGV     retention seconds
+-- ARGV     retention seconds, for a campaign that has none of its own
 -- Returns  1 when the campaign is over, else 0
-local has = redis.call('HMGET', KEYS[1], 'pending', 'sending', 'split', 'steer', 'finished_at', 'batch_size')
+local has = redis.call('HMGET', KEYS[1], 'pending', 'sending', 'split', 'steer', 'finished_at', 'batch_size', 'retention')
 if not has[6] then return 1 end
 local open = (tonumber(has[1] or '') or 0) + (tonumber(has[2] or '') or 0)
 local closed = has[3] == '1' or has[4] == 'cancelled' or has[4] == 'expired'
@@ -11,6 +11,6 @@ if open > 0 or not closed then return 0 end
 if (has[5] or '') == '' then
   local time = redis.call('TIME')
   redis.call('HSET', KEYS[1], 'finished_at', time[1] .. '.' .. string.format('%03d', math.floor(tonumber(time[2]) / 1000)))
-  for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[1]) end
+  for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, has[7] or ARGV[1]) end
 end
 return 1

@@ -25,7 +25,7 @@ if old_slice and old_slice ~= slice then
   redis.call('HSET', budget, 'first', first)
 elseif old_slice then
   local at = first
-  while at <= math.floor(now / slice) and (at + 1) * slice <= now - span do
+  while used > 0 and at <= math.floor(now / slice) and (at + 1) * slice <= now - span do
     used = used - (tonumber(redis.call('HGET', window, at) or '') or 0)
     at = at + 1
   end

@@ -3,7 +3,8 @@
 -- polls, nobody starves. While somebody is in line the bucket may overfill by the first one's
 -- call, so that coming back a moment late costs no rate.
 -- KEYS[1]  budget, a hash (see store/budget.py)     KEYS[2]  window, a hash slice -> recipients
--- KEYS[3]  line, a sorted set of waiters            KEYS[4]  asks, a hash waiter -> wanted|back at
+-- KEYS[3]  line, a sorted set of waiters            KEYS[4]  asks, a hash waiter ->
+--          recipients wanted|SendBulkEmail requests|when it was told to come back
 -- ARGV     waiter, wanted, lane (0 transactional, 1 bulk), SendBulkEmail requests (0 or 1),
 --          longest wait in ms that is worth standing in line for
 -- Returns  {granted, ms to wait, why (rate, requests, quota, halted, unknown), stamp or detail,
@@ -29,18 +30,18 @@ if not has.rate_max then leave() return {0, 1000, 'unknown', '', 0} end
 if (has.halted or '') ~= '' then leave() return {0, 1000, 'halted', has.halted, 0} end
 
 -- Who stands before me, and how much the first of the line was promised.
-local ahead, promised = 0, 0
+local ahead, requests_ahead, promised = 0, 0, 0
 local mine = tonumber(redis.call('ZSCORE', line, waiter) or '') or (lane + 1) * 1e15
 for _, other in ipairs(redis.call('ZRANGE', line, 0, -1)) do
-  local ask = redis.call('HGET', asks, other) or '0|0'
-  local size, back = string.match(ask, '^(%d+)|([%d%.]+)$')
+  local ask = redis.call('HGET', asks, other) or '0|0|0'
+  local size, asked, back = string.match(ask, '^(%d+)|(%d+)|([%d%.]+)$')
   if tonumber(back) + LATE_SECONDS < now then
     redis.call('ZREM', line, other)
     redis.call('HDEL', asks, other)
   else
     if promised == 0 then promised = tonumber(size) end
     if other ~= waiter and tonumber(redis.call('ZSCORE', line, other)) < mine then
-      ahead = ahead + tonumber(size)
+      ahead, requests_ahead = ahead + tonumber(size), requests_ahead + tonumber(asked)
     end
   end
 end
@@ -60,7 +61,8 @@ if used <= 0 then
   redis.call('DEL', window)
   used, first = 0, current
 end
-while first < current and (first + 1) * slice <= now - span do
+first = math.min(first, current)  -- The clock may have been set back.
+while used > 0 and first < current and (first + 1) * slice <= now - span do
   used = used - (tonumber(redis.call('HGET', window, first) or '') or 0)
   redis.call('HDEL', window, first)
   first = first + 1
@@ -72,31 +74,37 @@ local function keep(granted)
 end
 
 local quota = number('quota', -1)
-local kept = lane == 1 and number('reserved_quota', 0) or 0
+-- Bulk may use the reserve of the transactional lane for as long as nobody asks for it.
+if lane == 0 then redis.call('HSET', budget, 'transactional_at', string.format('%.0f', now)) end
+local asked_for = lane == 1 and now - number('transactional_at', -span) < span
+local kept = asked_for and number('reserved_quota', 0) or 0
 local left = quota < 0 and wanted or math.floor(quota - kept - used - number('foreign', 0))
 if left < 1 then
   keep(0)
   leave()
-  local need, freed, at = math.min(wanted, math.max(1, used)), 0, first
-  while used > 0 and freed < need and at <= current do
-    freed = freed + (tonumber(redis.call('HGET', window, at) or '') or 0)
-    at = at + 1
+  local wait = number('refresh_seconds', 30)
+  if used >= 1 - left then  -- Else others must free it first, and only SES knows when.
+    local need, freed, at = math.min(wanted - left, used), 0, first
+    while freed < need and at <= current do
+      freed = freed + (tonumber(redis.call('HGET', window, at) or '') or 0)
+      at = at + 1
+    end
+    wait = at * slice + span - now
   end
-  local wait = used > 0 and at * slice + span - now or number('refresh_seconds', 30)
   return {0, math.max(1, math.ceil(wait * 1000)), 'quota', '', math.floor(holds)}
 end
 wanted = math.min(wanted, left)
 
-local wait, why = (ahead + wanted - tokens) / rate, 'rate'
+local wait, why = number('refresh_seconds', 30), 'rate'
+if rate > 0 then wait = (ahead + wanted - tokens) / rate end
 local request_rate = number('request_rate', 0)
 local request_tokens = 1
 if requests > 0 and request_rate > 0 then
   local since = math.max(0, now - number('request_at', 0))
   request_tokens = math.min(math.max(1, request_rate * number('burst_seconds', 0.25)),
     number('request_tokens', 0) + request_rate * since)
-  if (1 - request_tokens) / request_rate > wait then
-    wait, why = (1 - request_tokens) / request_rate, 'requests'
-  end
+  local request_wait = (requests_ahead + 1 - request_tokens) / request_rate
+  if request_wait > wait then wait, why = request_wait, 'requests' end
 end
 
 if wait > 0 then
@@ -109,7 +117,7 @@ if wait > 0 then
       mine = lane * 1e15 + redis.call('HINCRBY', budget, 'turn', 1)
       redis.call('ZADD', line, mine, waiter)
     end
-    redis.call('HSET', asks, waiter, wanted .. '|' .. string.format('%.3f', now + wait))
+    redis.call('HSET', asks, waiter, wanted .. '|' .. requests .. '|' .. string.format('%.3f', now + wait))
   end
   return {0, ms, why, '', math.floor(holds)}
 end

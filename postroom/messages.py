@@ -1,0 +1,36 @@
+"""A message as a campaign of one, and a campaign once more."""
+
+from dataclasses import replace
+
+from postroom import template
+from postroom.errors import BadInputError
+from postroom.model import Campaign, Lane, Message, Recipient, SenderName
+
+
+def campaign_of(sender: str, message: Message) -> Campaign:
+    """Return the campaign of one recipient that carries a message past all bulk work."""
+    return Campaign(
+        name=message.subject,
+        sender=SenderName(sender),
+        subject=message.subject,
+        html=message.html,
+        text=message.text,
+        headers=message.headers,
+        tags=message.tags,
+        not_after=message.not_after,
+        on_ambiguous=message.on_ambiguous,
+        batch_size=1,
+        lane=Lane.TRANSACTIONAL,
+    )
+
+
+def again(campaign: Campaign) -> Campaign:
+    """Return a campaign to be sent once more: at once, and with no end to its time."""
+    return replace(campaign, name=f"{campaign.name} (retry)", send_at=None, not_after=None)
+
+
+def check_fields(campaign: Campaign, recipient: Recipient) -> None:
+    """Raise `BadInputError` when the templates name what the recipient lacks."""
+    lacking = sorted(template.required_fields(campaign) - recipient.fields.keys())
+    if lacking:
+        raise BadInputError(f"recipient: the templates name what it lacks: {', '.join(lacking)}")

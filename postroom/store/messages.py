@@ -1,0 +1,46 @@
+"""Single messages: campaigns of one recipient that need no producer."""
+
+from typing import Final
+
+from postroom import wire
+from postroom.model import AccountName, CampaignId, Outcome, Recipient
+from postroom.settings import Store as StoreSettings
+from postroom.store.connection import Store
+from postroom.store.drafts import DraftGoneError, Drafts
+
+
+class Messages:
+    """Raises `StoreUnavailableError` when Redis is away."""
+
+    def __init__(self, store: Store, drafts: Drafts, settings: StoreSettings) -> None:
+        self._store: Final = store
+        self._drafts: Final = drafts
+        self._retention: Final = settings.message_retention_seconds
+
+    def post(
+        self,
+        campaign_id: CampaignId,
+        recipient: Recipient,
+        *,
+        account: AccountName,
+        suppressed: bool,
+        key: str,
+    ) -> None:
+        """Make an open draft a message to one recipient. Raises `DraftGoneError`."""
+        outcome = Outcome.SUPPRESSED if suppressed else Outcome.PENDING
+        self._drafts.enlist(campaign_id)
+        keys = self._store.keys.campaign(campaign_id)
+        posted = self._store.run(
+            "post_message",
+            [keys.campaign, keys.batches, keys.ledger, keys.due],
+            [
+                account,
+                wire.encode_recipients([recipient]),
+                wire.LEDGER[outcome],
+                outcome.value,
+                self._retention,
+            ],
+        )
+        if not posted:
+            raise DraftGoneError(f"message {campaign_id} expired before it was complete")
+        self._drafts.keep_key(campaign_id, key=key)

@@ -1,0 +1,162 @@
+"""Takes campaigns and messages in: checked, under their key, and safely on Redis."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import chain
+from typing import BinaryIO, Final
+
+from postroom import clock
+from postroom.address import normal, sendable
+from postroom.checks import check
+from postroom.errors import BadInputError, RefusedError, StoreUnavailableError
+from postroom.ids import new_campaign_id
+from postroom.messages import again, campaign_of, check_fields
+from postroom.model import (
+    AccountName,
+    Campaign,
+    CampaignId,
+    Message,
+    Recipient,
+    Source,
+    Submission,
+)
+from postroom.publish import Publisher
+from postroom.release import release
+from postroom.settings import Settings
+from postroom.shipping import Given, Recipients, Shipper
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store
+from postroom.store.directory import Directory
+from postroom.store.dispatch import Dispatch
+from postroom.store.drafts import Drafts, digest
+from postroom.store.live import Live
+from postroom.store.messages import Messages
+from postroom.store.report import Reports
+from postroom.store.suppression import Suppression
+
+_MAX_KEY: Final = 500
+
+
+class Submitter:
+    """What `Postroom` does when it is given something to send; see there for the contracts."""
+
+    def __init__(self, store: Store, settings: Settings, publisher: Publisher) -> None:
+        self._store: Final = store
+        self._settings: Final = settings
+        self._publisher: Final = publisher
+        self._drafts: Final = Drafts(store, settings.store)
+        self._campaigns: Final = Campaigns(store, settings.store)
+        self._dispatch: Final = Dispatch(store, settings)
+        self._messages: Final = Messages(store, self._drafts, settings.store)
+
+    def submit(
+        self,
+        campaign: Campaign,
+        recipients: Recipients | None = None,
+        *,
+        raw: BinaryIO | None = None,
+        source: str | None = None,
+        key: str | None = None,
+        strict: bool = False,
+    ) -> Submission:
+        where = Source(url=source, strict=strict)
+        given = Given(recipients=recipients, raw=raw, source=source)
+        chunks = given.chunks(campaign, senders=self._known_senders())
+        campaign_id = new_campaign_id(clock.now)
+        if known := self._claimed(key, campaign_id, digest(campaign, where)):
+            return known
+        self._take_in(campaign_id, campaign, where, chunks, key=key or "")
+        return Submission(id=campaign_id, created=True)
+
+    def send(
+        self,
+        sender: str,
+        message: Message,
+        recipient: Recipient | str,
+        *,
+        key: str | None = None,
+    ) -> Submission:
+        one = Recipient(recipient) if isinstance(recipient, str) else recipient
+        one = Recipient(sendable(one.email), one.fields)
+        campaign = campaign_of(sender, message)
+        account = self._account_of(campaign)
+        check_fields(campaign, one)
+        campaign_id = new_campaign_id(clock.now)
+        if known := self._claimed(key, campaign_id, digest(campaign, Source())):
+            return known
+        self._drafts.open(campaign_id, campaign, Source(), key=key or "", listed=False)
+        self._messages.post(
+            campaign_id,
+            one,
+            account=account,
+            suppressed=bool(Suppression(self._store).find([normal(one.email)])),
+            key=key or "",
+        )
+        with suppress(StoreUnavailableError):  # It is queued; the workers' tick finds it.
+            self._go(campaign_id)
+        return Submission(id=campaign_id, created=True)
+
+    def retry(self, campaign_id: CampaignId, *, rejected: str) -> Submission:
+        if not self._campaigns.standing(campaign_id).over:
+            raise RefusedError(f"campaign {campaign_id} is not over: more may be rejected yet")
+        reports = Reports(self._store)
+        people = reports.rejected(campaign_id, words=rejected)
+        if (first := next(people, None)) is None:
+            raise BadInputError(f"nobody of {campaign_id} was rejected for {rejected!r}")
+        campaign = again(Live(self._store).campaign(campaign_id))
+        key = f"retry {campaign_id} {rejected}"
+        return self.submit(campaign, chain([first], people), key=key)
+
+    def _claimed(self, key: str | None, campaign_id: CampaignId, mark: str) -> Submission | None:
+        """Claim a key for a new campaign; what it named before, if it did."""
+        if key is None:
+            return None
+        if not 0 < len(key) <= _MAX_KEY:
+            raise BadInputError(f"key: it must have 1 to {_MAX_KEY} characters")
+        known = self._drafts.claim_key(key, campaign_id, digest=mark)
+        if known is None:
+            return None
+        return Submission(id=known[0], created=False, same_content=known[1] == mark)
+
+    def _account_of(self, campaign: Campaign) -> AccountName:
+        """Check a campaign that no producer will see, and find the account that sends it."""
+        check(campaign, senders=self._known_senders())
+        if sender := self._settings.senders.get(campaign.sender):
+            return AccountName(sender.account)
+        account = Directory(self._store).account_of(campaign.sender)
+        if account is None:
+            raise BadInputError(f"sender: {campaign.sender!r} is unknown")
+        return account
+
+    def _go(self, campaign_id: CampaignId) -> None:
+        """Put a campaign in line and release what there is room for."""
+        if route := self._campaigns.standing(campaign_id).route(campaign_id):
+            self._dispatch.wake(route)
+            release(self._dispatch, self._publisher)
+
+    def _known_senders(self) -> frozenset[str]:
+        return frozenset(self._settings.senders or Directory(self._store).senders())
+
+    def _take_in(
+        self,
+        campaign_id: CampaignId,
+        campaign: Campaign,
+        source: Source,
+        chunks: Iterable[bytes],
+        *,
+        key: str,
+    ) -> None:
+        try:
+            shipper = Shipper(self._store, self._drafts)
+            shipper.check_room()
+            self._drafts.open(campaign_id, campaign, source, key=key)
+            count = shipper.ship(campaign_id, chunks, key=key)
+            self._drafts.seal(campaign_id, pages=count, key=key)
+        except BaseException:
+            # Whatever the caller's own iterable raised: leave no trace, if Redis lets us.
+            with suppress(StoreUnavailableError):
+                self._drafts.discard(campaign_id, key=key)
+            raise
+        # Sealed is submitted: when the broker is away, the workers' tick asks for the split.
+        with suppress(StoreUnavailableError):
+            self._publisher.split(campaign_id)
