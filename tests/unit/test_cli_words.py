@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from postroom.cli import rows, view, wording
 from postroom.cli.checking import time_needed
@@ -59,6 +60,20 @@ def test_one_line_tells_how_a_campaign_stands() -> None:
 def test_a_waiting_campaign_says_why() -> None:
     waiting = replace(STATUS, state=State.WAITING, reason="the quota is spent")
     assert view.line(waiting).endswith(" · the quota is spent")
+
+
+def test_a_terminal_shows_bar_books_pace_and_reason() -> None:
+    halted = replace(STATUS, state=State.HALTED, reason="SES refuses the From address")
+    console = Console(width=60, force_terminal=True, color_system=None, record=True)
+    with console.capture() as captured:
+        console.print(view.block(halted, "300 of 1,000 left of the quota"))
+    assert captured.get().splitlines() == [
+        "Autumn  c1  halted",
+        "━━━━━━━━━━━━━━━━━━━━━━━                  600 of 1,000 · 60 %",
+        "accepted 590 · rejected 10",
+        "198/s of 200/s allowed · 300 of 1,000 left of the quota",
+        "SES refuses the From address",
+    ]
 
 
 def test_a_status_record_has_the_agreed_keys_in_their_order() -> None:
