@@ -17,7 +17,7 @@ local current = math.floor(now / (tonumber(has[3] or '') or 300))
 if tonumber(stamp) >= first then
   local there = tonumber(redis.call('HGET', window, stamp) or '') or 0
   local taken = math.min(granted, there)
-  redis.call('HINCRBY', window, stamp, -taken)
+  if taken > 0 then redis.call('HINCRBY', window, stamp, -taken) end
   used = used - taken
 end
 if counted > 0 then
