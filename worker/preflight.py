@@ -57,8 +57,8 @@ def preflight(settings: Settings, sender_name: str) -> Preflight:
     try:
         from_ = mailbox(sender.from_, where=f"settings: senders.{sender_name}.from")
         client = Clients(settings).reading(AccountName(sender.account))
-    except Exception as error:  # noqa: BLE001 - whatever keeps a client from being made
-        return Preflight((Finding(Level.PROBLEM, "settings", f"{type(error).__name__}: {error}"),))
+    except BadInputError as error:
+        return Preflight((Finding(Level.PROBLEM, "settings", str(error)),))
     facts = _facts(client)
     about = _about_sender(client, sender, from_.address)
     if isinstance(facts, Finding):

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from postroom import settings as settings_module
+from postroom.errors import BadInputError
 from postroom.model import AccountName, Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Account, Sender, Settings
 from tests.simulator.running import RunningSimulator
@@ -24,6 +25,7 @@ from tests.support.fake_carrier import FakeCarrier, Sent
 from tests.support.raw_server import Answer, RawServer, answering
 from worker.delivery import Carrier
 from worker.render import Mailing
+from worker.ses.account import AccountUnreadableError, read_account_of
 from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
 from worker.ses.verdict import ACCEPTED, Kind, Verdict
@@ -394,6 +396,14 @@ class TestClients:
         child.join(timeout=20)
         assert said.get() is False
 
+    def test_of_an_account_whose_settings_cannot_be_used_are_not_made(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1", profile="nosuch"))
+        with pytest.raises(BadInputError, match=r"settings: accounts\.main: .*profile.*nosuch"):
+            clients.sending(MAIN)
+        with pytest.raises(AccountUnreadableError) as caught:
+            read_account_of(clients, MAIN)
+        assert caught.value.verdict.kind is Kind.STOP_ACCOUNT
+
     def test_keep_a_connection_for_each_call_in_flight(self) -> None:
         clients = Clients(settings_for("http://127.0.0.1:1"), calls_in_flight=80)
         assert clients.sending(MAIN).meta.config.max_pool_connections == 80
@@ -415,7 +425,7 @@ class TestSettings:
     def test_without_credentials_a_person_must_act(self, account: dict[str, str]) -> None:
         verdicts = send_bulk(carrier_to("http://127.0.0.1:1", **account), count=2)
         assert kinds(verdicts) == [Kind.STOP_ACCOUNT] * 2
-        assert "AWS" in verdicts[0].reason
+        assert "credentials" in verdicts[0].reason or "profile (nosuch)" in verdicts[0].reason
 
     def test_an_endpoint_that_is_no_url_needs_a_person(self) -> None:
         verdicts = send_bulk(carrier_to("nonsense"), count=1)
@@ -426,6 +436,29 @@ class TestSettings:
     ) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", simulator.url)
         assert send_bulk(carrier_to(""), count=1) == [ACCEPTED]
+
+    def test_credentials_that_are_mended_are_used_at_once(
+        self, simulator: RunningSimulator, no_aws: None, tmp_path: Path
+    ) -> None:
+        def write_key(name: str) -> None:
+            text = f"[default]\naws_access_key_id = {name}\naws_secret_access_key = s\n"
+            (tmp_path / "credentials").write_text(text)
+
+        simulator.settings(access_keys=["GOOD"])
+        carrier = carrier_to(simulator.url)
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.STOP_ACCOUNT]
+        write_key("REVOKED")
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.STOP_ACCOUNT]
+        write_key("GOOD")
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.ACCEPTED]
+
+    def test_a_passing_fault_keeps_the_client(self, simulator: RunningSimulator) -> None:
+        clients = Clients(settings_for(simulator.url))
+        before = clients.sending(MAIN)
+        simulator.fault("cut_before")
+        carrier = SesCarrier(lambda: clients.sending(MAIN), region="eu-west-1")
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.AMBIGUOUS]
+        assert clients.sending(MAIN) is before
 
     def test_a_role_is_assumed_and_its_credentials_are_used(
         self, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from postroom.errors import BadInputError
+from postroom.model import AccountName
 from worker.ses.asking import UnansweredError, ask
-from worker.ses.client import SesClient
+from worker.ses.client import Clients, SesClient
 from worker.ses.verdict import Kind, Verdict
 
 _UNLIMITED: Final = -1
@@ -36,6 +38,15 @@ def read_account(client: SesClient) -> AccountFacts:
     except (AttributeError, KeyError, TypeError, ValueError):
         unknown = Verdict(Kind.STOP_CAMPAIGN, "SES answered GetAccount without a sending quota")
         raise AccountUnreadableError(unknown) from None
+
+
+def read_account_of(clients: Clients, account: AccountName) -> AccountFacts:
+    """Ask SES about an account of the settings. Raises `AccountUnreadableError`."""
+    try:
+        client = clients.reading(account)
+    except BadInputError as error:
+        raise AccountUnreadableError(Verdict(Kind.STOP_ACCOUNT, str(error))) from None
+    return read_account(client)
 
 
 def _facts(answer: Mapping[str, Any]) -> AccountFacts:

@@ -15,15 +15,17 @@ from botocore.credentials import (
     CredentialResolver,
     DeferredRefreshableCredentials,
 )
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from postroom.errors import BadInputError
 from postroom.model import AccountName
 from postroom.settings import Account, Settings
+from worker.ses.faults import NO_CREDENTIALS
 
 Use = Literal["send", "read"]
 
 _BODY: Final = "PostroomBody"
+_REFUSED: Final = frozenset({401, 403})
 _SESSION_NAME: Final = "postroom"
 
 
@@ -54,12 +56,12 @@ class Clients:
     def sending(self, account: AccountName) -> SesClient:
         """Return the client that tries each call once; see `post_json` for how to call it.
 
-        Raises `BadInputError` or botocore's own errors when the settings cannot be used.
+        Raises `BadInputError` when the settings of the account cannot be used.
         """
         return self._client(account, "send")
 
     def reading(self, account: AccountName) -> SesClient:
-        """Return the client that retries reads by itself."""
+        """Return the client that retries reads by itself. Raises as `sending` does."""
         return self._client(account, "read")
 
     def _client(self, account: AccountName, use: Use) -> SesClient:
@@ -70,20 +72,43 @@ class Clients:
         with self._lock:  # boto3 sessions are not safe to build clients from in two threads.
             if key not in self._clients:
                 self._clients[key] = self._built(account, use)
+                self._forget_when_refused(key)
             return self._clients[key]
+
+    def _forget_when_refused(self, key: tuple[int, AccountName, Use]) -> None:
+        """Make a new client after credentials failed: the SDK would keep them for ever.
+
+        So keys that are mended in their file are used at the next call.
+        """
+        client = self._clients[key]
+
+        def forget() -> None:
+            if self._clients.get(key) is client:
+                self._clients.pop(key, None)
+
+        def answered(*, http_response: Any, **_: object) -> None:
+            if http_response.status_code in _REFUSED:
+                forget()
+
+        def failed(*, exception: Exception, **_: object) -> None:
+            if isinstance(exception, (*NO_CREDENTIALS, ClientError)):
+                forget()
+
+        client.meta.events.register("after-call.sesv2", answered)
+        client.meta.events.register("after-call-error.sesv2", failed)
 
     def _built(self, name: AccountName, use: Use) -> SesClient:
         account = self._settings.accounts.get(name)
         if account is None:
             raise BadInputError(f"settings: no account {name!r}")
-        session = boto3.session.Session(
-            botocore_session=_botocore_session(account), region_name=account.region
-        )
         config = self._sending_config() if use == "send" else self._reading_config()
         endpoint = account.endpoint_url or None
         try:
+            session = boto3.session.Session(
+                botocore_session=_botocore_session(account), region_name=account.region
+            )
             client: Any = session.client("sesv2", endpoint_url=endpoint, config=config)
-        except ValueError as error:  # An endpoint or a Region that cannot be one.
+        except (BotoCoreError, ValueError) as error:  # A profile, Region or endpoint that is none.
             raise BadInputError(f"settings: accounts.{name}: {error}") from None
         if use == "send":
             _take_ready_bodies(client)

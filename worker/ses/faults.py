@@ -25,7 +25,7 @@ _AFTER_SENDING: Final = (
     aws.IncompleteReadError,
     aws.SSLError,
 )
-_NO_CREDENTIALS: Final = (
+NO_CREDENTIALS: Final = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
     aws.NoAuthTokenError,
@@ -46,7 +46,7 @@ def verdict(error: Exception) -> Verdict:
     name = type(error).__name__
     if isinstance(error, BadInputError):
         return Verdict(Kind.STOP_ACCOUNT, str(error))
-    if isinstance(error, _NO_CREDENTIALS):
+    if isinstance(error, NO_CREDENTIALS):
         return Verdict(Kind.STOP_ACCOUNT, f"no usable AWS credentials ({name})")
     if isinstance(error, _BEFORE_SENDING) or _is_handshake(error) or _was_elsewhere(error):
         return Verdict(Kind.TRANSIENT, f"SES cannot be reached ({name})")
