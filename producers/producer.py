@@ -42,7 +42,11 @@ class Producer:
         self._publisher: Final = Publisher(settings.redis)
 
     def split(self, campaign_id: CampaignId) -> None:
-        """Cut a campaign into batches. Harmless when another does it, or it is done."""
+        """Cut a campaign into batches. Harmless when another does it, or it is done.
+
+        Raises `StopRequested` when the process is to end: the lease is free, so give the task
+        back and let another producer go on.
+        """
         try:
             found = self._patience.ask(lambda: self._splits.look_up(campaign_id))
             if found is None:
@@ -51,8 +55,6 @@ class Producer:
             sender, source = found
             if (lease := self._claim(campaign_id, sender)) is not None:
                 self._split(lease, sender, source)
-        except StopRequested:
-            log.info("split.not_begun")
         except NewerFormatError as error:
             log.warning("split.newer_format", why=str(error))
 
@@ -76,7 +78,8 @@ class Producer:
         except (UnreadableSourceError, BadInputError, UnknownCampaignError) as error:
             self._leave(lease, halted=str(error))
         except StopRequested:
-            self._hand_on(lease)
+            self._let_go(lease)
+            raise
         else:
             if finished:
                 Campaigns(self._store, self._settings.store).retire(lease.campaign_id)
@@ -106,14 +109,13 @@ class Producer:
         self._patience.ask(lambda: self._splits.leave(lease, halted=halted))
         log.warning("campaign.halted", reason=halted)
 
-    def _hand_on(self, lease: Lease) -> None:
+    def _let_go(self, lease: Lease) -> None:
         """Let another producer go on at once, or else when the lease lapses."""
         try:
-            if self._splits.leave(lease):
-                self._publisher.split(lease.campaign_id)
-            log.info("split.handed_on")
+            self._splits.leave(lease)
         except StoreUnavailableError as error:
-            log.info("split.left", why=str(error))
+            log.warning("split.lease_kept", why=str(error))
+        log.info("split.handed_on")
 
     def _check_sender(self, sender: SenderName) -> None:
         if self._account_of(sender) is None:

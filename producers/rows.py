@@ -4,13 +4,14 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, islice
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
 from postroom.errors import BadInputError
 from postroom.model import BadRow
-from postroom.recipients import Format, check_header, delimiter_of, field_name, header_of
+from postroom.recipients import Format, Header, check_header, delimiter_of, field_name, header_of
 from producers.lines import Lines
 
 _MOST_ROWS: Final = 10_000
@@ -89,7 +90,7 @@ def _csv_rows(lines: Lines, required: frozenset[str]) -> Iterator[Rows]:
         first, row = row + 1, row + len(taken)
         bad: list[BadRow] = []
         numbers: Sequence[int] = range(first, row + 1)
-        if irregular or lines.nul or set(map(len, taken)) != {header.width}:
+        if irregular or lines.nul or not _all_good(taken, header):
             numbers, taken, bad = _regular(taken, first, header.width)
         columns: list[Sequence[str]] = [*zip(*taken, strict=True)] if taken else [()] * header.width
         fields: dict[str, Sequence[Any]] = {name: columns[at] for name, at in header.fields}
@@ -106,6 +107,13 @@ def _take(reader: Iterator[list[str]], size: int) -> tuple[list[Any], bool]:
         rows.append(f"{error}: is a quote never closed?")
         return rows, True
     return rows, False
+
+
+def _all_good(rows: Sequence[list[str]], header: Header) -> bool:
+    """Whether no row needs a closer look: all of one width, none that may be empty."""
+    if set(map(len, rows)) != {header.width}:
+        return False
+    return all(map(str.strip, map(itemgetter(header.email), rows)))
 
 
 def _regular(

@@ -12,6 +12,7 @@ from postroom import queues, settings
 from postroom.errors import RefusedError, StoreUnavailableError
 from postroom.model import CampaignId
 from postroom.store.connection import Store
+from producers.patience import StopRequested
 from producers.producer import Producer
 from producers.reception import Reception
 
@@ -56,7 +57,11 @@ def reception() -> Reception:
 @shared_task(name=queues.SPLIT, ignore_result=True)
 def split(campaign_id: str) -> None:
     """Cut one campaign into batches. Delivered twice or not at all, it does no harm."""
-    producer().split(CampaignId(campaign_id))
+    try:
+        producer().split(CampaignId(campaign_id))
+    except StopRequested as error:
+        # Not published anew: the last message that a stopping worker takes could be that one.
+        raise Reject(str(error), requeue=True) from None
 
 
 @shared_task(name=queues.SUBMIT, bind=True, ignore_result=True)
