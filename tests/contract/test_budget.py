@@ -1,0 +1,600 @@
+"""The budget: no window of time grants more than it may, and nobody in line is forgotten."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from postroom.model import AccountName, Lane
+from postroom.store.budget import Allowance, Budget, Grant, Wait, Why
+from postroom.store.connection import Store
+from tests.support.waiting import wait_until
+
+ACCOUNT = AccountName("main")
+Take = Callable[..., Grant | Wait]
+
+
+@pytest.fixture
+def budget(store: Store) -> Budget:
+    return Budget(store)
+
+
+@pytest.fixture
+def take(budget: Budget) -> Take:
+    def taking(wanted: int = 1, waiter: str = "me", **more: Any) -> Grant | Wait:
+        asked = {"lane": Lane.BULK, "bulk_request": False, "max_wait_seconds": 5.0, **more}
+        return budget.take(ACCOUNT, waiter=waiter, wanted=wanted, **asked)
+
+    return taking
+
+
+def allows(budget: Budget, **more: Any) -> bool:
+    """SES tells of an account: 1,000 a second, no quota, unless said otherwise."""
+    told: dict[str, Any] = {
+        "rate": 1000.0,
+        "quota": -1.0,
+        "sent": -1.0,
+        "window_seconds": 86_400.0,
+        "cells": 288,
+        "burst_seconds": 0.25,
+        "increase_per_second": 0.05,
+        "requests_per_second": 0.0,
+        "refresh_seconds": 30.0,
+    }
+    return budget.observe(ACCOUNT, Allowance(**{**told, **more}))
+
+
+def granted(answer: Grant | Wait) -> int:
+    return answer.recipients if isinstance(answer, Grant) else 0
+
+
+def waited(answer: Grant | Wait) -> Wait:
+    assert isinstance(answer, Wait), answer
+    return answer
+
+
+def patiently(take: Take, wanted: int, waiter: str, **more: Any) -> Grant:
+    """Take as a worker does: come back when told to."""
+    for _ in range(200):
+        answer = take(wanted, waiter, **more)
+        if isinstance(answer, Grant):
+            return answer
+        time.sleep(answer.seconds)  # noqa: TID251 - the wait that the budget asks for
+    raise AssertionError(f"{waiter} was never served")
+
+
+def fill(budget: Budget, store: Store) -> None:
+    """Let the bucket be full, as after a while without work."""
+    store.client.hset(store.keys.account(ACCOUNT).budget, "tokens", 1e9)
+
+
+def empty(store: Store) -> None:
+    key = store.keys.account(ACCOUNT).budget
+    store.client.hset(key, mapping={"tokens": 0, "at": f"{store.seconds():.6f}"})
+
+
+class TestBeforeAnything:
+    def test_an_account_nobody_has_read_grants_nothing(self, take: Take) -> None:
+        answer = waited(take())
+        assert (answer.why, answer.seconds) == (Why.UNKNOWN, 1.0)
+
+    def test_a_halted_one_grants_nothing_and_says_why(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget)
+        fill(budget, store)
+        budget.halt(ACCOUNT, "its keys were revoked")
+        answer = waited(take())
+        assert (answer.why, answer.detail) == (Why.HALTED, "its keys were revoked")
+        budget.resume(ACCOUNT)
+        assert granted(take()) == 1
+
+    def test_a_rate_of_nothing_grants_nothing_and_does_not_spin(
+        self, budget: Budget, take: Take
+    ) -> None:
+        allows(budget, rate=0.0)
+        answer = waited(take(10))
+        assert 1.0 <= answer.seconds <= 60.0
+        allows(budget, rate=10.0)
+        assert granted(take()) + waited(take(2)).seconds < 5
+
+
+class TestRate:
+    def test_a_new_account_starts_empty(self, budget: Budget, take: Take) -> None:
+        allows(budget, rate=100.0)
+        assert 0.05 < waited(take(10)).seconds <= 0.1
+
+    def test_a_call_is_never_larger_than_what_the_bucket_holds(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=40.0)
+        fill(budget, store)
+        answer = take(50)
+        assert (granted(answer), answer.holds) == (10, 10)
+
+    def test_at_one_a_second_it_holds_one(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, rate=1.0)
+        fill(budget, store)
+        assert granted(take(50)) == 1
+        assert 0.9 < waited(take(50)).seconds <= 1.0
+
+    def test_below_one_a_second_it_still_goes_on(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=0.25)
+        fill(budget, store)
+        assert granted(take()) == 1
+        assert 3.9 < waited(take()).seconds <= 4.0
+
+    def test_a_wait_not_worth_standing_in_line_for_leaves_the_line(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=0.1)
+        assert waited(take(1, "first", max_wait_seconds=5.0)).seconds > 9
+        assert store.client.zcard(store.keys.account(ACCOUNT).line) == 0
+
+    def test_a_clock_set_back_grants_nothing(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=10.0)
+        key = store.keys.account(ACCOUNT).budget
+        store.client.hset(key, mapping={"tokens": 0, "at": f"{store.seconds() + 3600:.6f}"})
+        assert waited(take()).seconds == pytest.approx(0.1, abs=0.02)
+        assert patiently(take, 1, "me").recipients == 1
+
+    def test_no_window_grants_more_than_burst_and_one_call_and_rate_times_t(
+        self, budget: Budget, take: Take
+    ) -> None:
+        rate, burst, call = 400.0, 0.25, 20
+        allows(budget, rate=rate, burst_seconds=burst)
+        grants = hammer(take, threads=12, wanted=call, seconds=1.5)
+        assert_no_window_above(grants, rate, rate * burst + call)
+        assert sum(count for _, _, count in grants) > 0.8 * rate * 1.5
+
+    def test_nor_with_calls_given_back_and_throttled(self, budget: Budget, take: Take) -> None:
+        rate, burst, call = 400.0, 0.25, 20
+        allows(budget, rate=rate, burst_seconds=burst, increase_per_second=0.5)
+
+        def after(grant: Grant, turn: int) -> int:
+            unsent = 5 if turn % 3 == 0 else 0
+            budget.settle(
+                ACCOUNT,
+                grant,
+                counted=grant.recipients - unsent,
+                unsent=min(unsent, grant.recipients),
+            )
+            if turn % 50 == 49:
+                budget.throttled(ACCOUNT, factor=0.8, refused=1)
+            return grant.recipients - unsent
+
+        grants = hammer(take, threads=12, wanted=call, seconds=1.0, after=after)
+        assert_no_window_above(grants, rate, rate * burst + call)
+
+    def test_what_was_not_sent_is_given_back(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=40.0, quota=100.0)
+        fill(budget, store)
+        grant = take(10)
+        assert isinstance(grant, Grant)
+        budget.settle(ACCOUNT, grant, counted=4, unsent=6)
+        assert budget.status(ACCOUNT).used == 4
+        assert granted(take(6, "next")) == 6
+
+    def test_giving_back_never_overfills_the_bucket(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=40.0)
+        fill(budget, store)
+        grant = take(10)
+        assert isinstance(grant, Grant)
+        for _ in range(5):
+            budget.settle(ACCOUNT, grant, counted=0, unsent=10)
+        assert granted(take(50)) == 10
+        assert granted(take(50)) <= 1
+
+
+class TestLine:
+    def test_serves_in_the_order_of_asking(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, rate=100.0)
+        order = [f"waiter {number}" for number in range(6)]
+        served = in_line(take, [(name, Lane.BULK) for name in order], wanted=10)
+        assert served == order
+
+    def test_serves_transactional_before_bulk(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=50.0)
+        asking = [(f"bulk {number}", Lane.BULK) for number in range(4)]
+        served = in_line(take, [*asking, ("urgent", Lane.TRANSACTIONAL)], wanted=10)
+        # The first of the line may be served before the urgent one has asked.
+        assert served.index("urgent") <= 1
+
+    def test_nobody_who_comes_later_overtakes(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        """Its tokens have come, but they are those of the one in line."""
+        allows(budget, rate=100.0)
+        empty(store)
+        first = waited(take(20, "first"))
+        time.sleep(first.seconds)  # noqa: TID251 - the wait that the budget asks for
+        assert waited(take(20, "second")).why is Why.RATE
+        assert granted(take(20, "first")) == 20
+
+    def test_a_dead_waiter_holds_the_others_up_for_a_second_at_most(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=100.0)
+        empty(store)
+        waited(take(10, "dead"))
+        began = time.monotonic()
+        patiently(take, 10, "alive")
+        assert time.monotonic() - began < 1.4
+
+    def test_a_waiter_told_to_wait_for_long_is_not_waited_for_either(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=4.0)
+        empty(store)
+        waited(take(1, "dead", max_wait_seconds=5.0))
+        began = time.monotonic()
+        assert patiently(take, 1, "alive").recipients == 1
+        assert time.monotonic() - began < 1.6
+
+    def test_nobody_starves(self, budget: Budget, take: Take) -> None:
+        allows(budget, rate=300.0)
+        by: dict[str, int] = {}
+        grants = hammer(take, threads=12, wanted=10, seconds=1.2)
+        for _, waiter, count in grants:
+            by[waiter] = by.get(waiter, 0) + count
+        assert len(by) == 12
+        assert max(by.values()) <= 2 * min(by.values()) + 10
+
+    def test_nobody_polls(self, budget: Budget, take: Take) -> None:
+        allows(budget, rate=200.0)
+        asked = []
+
+        def counted(*args: Any, **more: Any) -> Grant | Wait:
+            asked.append(1)
+            return take(*args, **more)
+
+        grants = hammer(counted, threads=10, wanted=10, seconds=1.2)
+        assert len(asked) < 5 * len(grants) + 20
+
+
+class TestRequests:
+    def test_have_a_bucket_of_their_own(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, requests_per_second=2.0)
+        fill(budget, store)
+        assert granted(take(10, bulk_request=True)) == 10
+        answer = waited(take(10, bulk_request=True))
+        assert answer.why is Why.REQUESTS
+        assert 0.4 < answer.seconds <= 0.5
+        assert granted(take(10, "single", bulk_request=False)) == 10
+
+    def test_are_handed_out_in_the_order_of_asking(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        """Tokens are plenty: the line is for requests all the same."""
+        allows(budget, requests_per_second=10.0)
+        fill(budget, store)
+        assert [granted(take(1, bulk_request=True)) for _ in range(2)] == [1, 1]
+        order = [f"waiter {number}" for number in range(5)]
+        asking = [(name, Lane.BULK) for name in order]
+        assert in_line(take, asking, wanted=1, bulk_request=True) == order
+
+    def test_nobody_polls_for_them(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, requests_per_second=10.0)
+        asked = []
+
+        def counted(*args: Any, **more: Any) -> Grant | Wait:
+            asked.append(1)
+            return take(*args, bulk_request=True, **more)
+
+        grants = hammer(counted, threads=10, wanted=1, seconds=1.5)
+        assert len(grants) <= 2.5 + 10.0 * 1.6
+        assert len(asked) < 4 * len(grants) + 20
+
+
+class TestQuota:
+    def test_is_never_passed_in_any_window(self, budget: Budget, take: Take, store: Store) -> None:
+        quota, window = 60, 1.0
+        allows(budget, rate=2000.0, quota=float(quota), window_seconds=window, cells=30)
+        sent: list[tuple[float, float, int]] = []
+        lock, until = threading.Lock(), time.monotonic() + 3.2
+
+        def work(number: int) -> None:
+            while time.monotonic() < until:
+                before = time.monotonic()
+                answer = take(7, f"waiter {number}")
+                if isinstance(answer, Wait):
+                    time.sleep(min(answer.seconds, 0.5))  # noqa: TID251 - as the budget asks
+                    continue
+                budget.settle(ACCOUNT, answer, counted=answer.recipients, unsent=0)
+                with lock:
+                    sent.append((before, time.monotonic(), answer.recipients))
+
+        with ThreadPoolExecutor(6) as workers:
+            list(workers.map(work, range(6)))
+        assert_quota_kept(sent, quota, window)
+        assert sum(count for _, _, count in sent) >= 2 * quota
+
+    def test_spent_it_says_when_some_of_it_is_free(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=20.0, window_seconds=60.0, cells=60)
+        fill(budget, store)
+        assert granted(take(50)) == 20
+        answer = waited(take(50))
+        assert answer.why is Why.QUOTA
+        assert 59 < answer.seconds <= 61
+
+    def test_a_call_gets_what_is_left_of_it(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, quota=23.0)
+        fill(budget, store)
+        assert granted(take(20)) == 20
+        assert granted(take(20)) == 3
+
+    def test_minus_one_is_unlimited(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, rate=1e6, quota=-1.0)
+        for _ in range(5):
+            fill(budget, store)
+            assert granted(take(50_000)) == 50_000
+
+    def test_zero_allows_nobody(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, quota=0.0, refresh_seconds=17.0)
+        fill(budget, store)
+        answer = waited(take())
+        assert (answer.why, answer.seconds) == (Why.QUOTA, 17.0)
+
+    def test_what_others_sent_counts_and_falls_again(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=100.0, sent=90.0)
+        fill(budget, store)
+        assert granted(take(50)) == 10
+        assert waited(take(50)).why is Why.QUOTA
+        assert allows(budget, quota=100.0, sent=30.0)
+        assert budget.status(ACCOUNT).foreign == 20
+        assert granted(take(50)) == 50
+
+    def test_what_only_others_spent_is_asked_about_soon(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        """When it frees is theirs to know: SES tells at the next refresh, not a day later."""
+        allows(budget, quota=100.0, sent=0.0)
+        fill(budget, store)
+        assert granted(take(5)) == 5
+        allows(budget, quota=100.0, sent=200.0)
+        answer = waited(take(50))
+        assert answer.why is Why.QUOTA
+        assert answer.seconds <= 30.0
+
+    def test_our_own_count_is_taken_when_it_is_larger(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        """SES is late in counting; what we handed in is sent."""
+        allows(budget, quota=100.0, sent=0.0)
+        fill(budget, store)
+        assert granted(take(60)) == 60
+        allows(budget, quota=100.0, sent=5.0)
+        fill(budget, store)
+        assert granted(take(60)) == 40
+
+    def test_a_grant_not_settled_counts(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, quota=20.0)
+        fill(budget, store)
+        assert granted(take(20)) == 20
+        assert waited(take()).why is Why.QUOTA
+
+    def test_a_settle_whose_reply_was_lost_errs_on_the_safe_side(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=100.0)
+        fill(budget, store)
+        grant = take(20)
+        assert isinstance(grant, Grant)
+        for _ in range(2):
+            budget.settle(ACCOUNT, grant, counted=20, unsent=0)
+        assert budget.status(ACCOUNT).used >= 20
+
+    def test_counts_on_when_the_slices_are_cut_anew(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=100.0, window_seconds=86_400.0, cells=288)
+        fill(budget, store)
+        assert granted(take(60)) == 60
+        allows(budget, quota=100.0, window_seconds=1.0, cells=10)
+        fill(budget, store)
+        assert granted(take(60)) == 40
+        wait_until(lambda: _frees(budget, take, store), "the window has passed", seconds=4)
+
+    def test_a_clock_set_back_does_not_count_for_ever(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=20.0, window_seconds=1.0, cells=10)
+        fill(budget, store)
+        assert granted(take(5)) == 5
+        key = store.keys.account(ACCOUNT).budget
+        store.client.hset(key, "first", int(store.seconds() / 0.1) + 1000)
+        assert granted(take(20)) == 15
+        wait_until(lambda: _frees(budget, take, store), "the window has passed", seconds=4)
+
+    def test_a_part_is_kept_for_transactional_once_it_was_asked_for(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=100.0, reserved_share=0.1)
+        fill(budget, store)
+        assert granted(take(1, "urgent", lane=Lane.TRANSACTIONAL)) == 1
+        assert granted(take(200)) == 89
+        assert waited(take(1)).why is Why.QUOTA
+        assert granted(take(200, "urgent", lane=Lane.TRANSACTIONAL)) == 10
+
+    def test_bulk_may_use_all_of_it_while_nothing_else_is_sent(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=100.0, reserved_share=0.1)
+        fill(budget, store)
+        assert granted(take(200)) == 100
+
+
+class TestWhatSesSays:
+    def test_a_raised_rate_is_picked_up(self, budget: Budget, take: Take, store: Store) -> None:
+        assert allows(budget, rate=10.0)
+        assert not allows(budget, rate=10.0)
+        assert allows(budget, rate=80.0)
+        fill(budget, store)
+        assert granted(take(50)) == 20
+
+    def test_a_lowered_rate_is_picked_up(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, rate=80.0)
+        fill(budget, store)
+        assert not allows(budget, rate=8.0)
+        assert granted(take(50)) == 2
+        assert waited(take(2)).seconds <= 0.5
+
+    def test_a_raised_quota_is_picked_up(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, quota=10.0)
+        fill(budget, store)
+        assert granted(take(50)) == 10
+        assert allows(budget, quota=30.0)
+        assert granted(take(50)) == 20
+        assert allows(budget, quota=-1.0)
+        assert granted(take(50)) == 50
+        assert not allows(budget, quota=10.0)
+        assert waited(take(50)).why is Why.QUOTA
+
+
+class TestThrottled:
+    def test_cuts_the_rate_once_a_second_and_empties_the_bucket(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=100.0, increase_per_second=0.0)
+        fill(budget, store)
+        take(1)
+        cuts = [budget.throttled(ACCOUNT, factor=0.8, refused=3) for _ in range(5)]
+        assert cuts == [80.0] * 5
+        status = budget.status(ACCOUNT)
+        assert (status.rate, status.rate_max, status.throttled) == (80.0, 100.0, 15)
+        assert waited(take(10)).why is Why.RATE
+
+    def test_the_bucket_refills_from_the_moment_of_the_throttle(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        """Nothing is credited for the time before it, however long ago the last grant was."""
+        allows(budget, rate=100.0, increase_per_second=0.0)
+        key = store.keys.account(ACCOUNT).budget
+        store.client.hset(key, mapping={"tokens": 0, "at": f"{store.seconds() - 5:.6f}"})
+        budget.throttled(ACCOUNT, factor=0.8, refused=1)
+        assert waited(take(10)).why is Why.RATE
+
+    def test_never_to_nothing(self, budget: Budget, take: Take, store: Store) -> None:
+        allows(budget, rate=100.0, increase_per_second=0.0)
+        key = store.keys.account(ACCOUNT).budget
+        for _ in range(40):
+            store.client.hset(key, "throttled_at", 0)
+            lowest = budget.throttled(ACCOUNT, factor=0.5, refused=1)
+        assert lowest == 5.0
+        allows(budget, rate=1.0, increase_per_second=0.0)
+        for _ in range(40):
+            store.client.hset(key, "throttled_at", 0)
+            lowest = budget.throttled(ACCOUNT, factor=0.5, refused=1)
+        assert lowest == 0.5
+
+    def test_it_grows_back_by_a_share_of_the_full_rate(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=100.0, increase_per_second=0.05)
+        key = store.keys.account(ACCOUNT).budget
+        take(1)
+        budget.throttled(ACCOUNT, factor=0.5, refused=1)
+        store.client.hset(key, "at", f"{store.seconds() - 4:.6f}")
+        take(1)
+        assert budget.status(ACCOUNT).rate == pytest.approx(70.0, abs=1.0)
+        store.client.hset(key, "at", f"{store.seconds() - 60:.6f}")
+        take(1)
+        assert budget.status(ACCOUNT).rate == 100.0
+
+    def test_a_reading_of_ses_does_not_undo_it(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, rate=100.0)
+        budget.throttled(ACCOUNT, factor=0.5, refused=1)
+        allows(budget, rate=100.0)
+        assert budget.status(ACCOUNT).rate == 50.0
+        allows(budget, rate=20.0)
+        assert budget.status(ACCOUNT).rate == 20.0
+
+
+def hammer(
+    take: Take,
+    *,
+    threads: int,
+    wanted: int,
+    seconds: float,
+    after: Callable[[Grant, int], int] | None = None,
+) -> list[tuple[float, str, int]]:
+    """Take from many threads; when each grant was surely given by, to whom, how much."""
+    grants: list[tuple[float, str, int]] = []
+    lock, until = threading.Lock(), time.monotonic() + seconds
+
+    def work(number: int) -> None:
+        turn = 0
+        while time.monotonic() < until:
+            answer = take(wanted, f"waiter {number}")
+            if isinstance(answer, Wait):
+                time.sleep(answer.seconds)  # noqa: TID251 - the wait that the budget asks for
+                continue
+            count = answer.recipients if after is None else after(answer, turn)
+            turn += 1
+            with lock:
+                grants.append((time.monotonic(), f"waiter {number}", count))
+
+    with ThreadPoolExecutor(threads) as workers:
+        list(workers.map(work, range(threads)))
+    return grants
+
+
+def assert_no_window_above(grants: list[tuple[float, str, int]], rate: float, burst: float) -> None:
+    """Grants are dated to when we had them: late by what the machine needs, never early."""
+    late = 0.15
+    times = sorted((at, count) for at, _, count in grants)
+    for first in range(0, len(times), 3):
+        total = 0
+        for at, count in times[first:]:
+            total += count
+            assert total <= burst + rate * (at - times[first][0] + late), (at, total)
+
+
+def assert_quota_kept(sent: list[tuple[float, float, int]], quota: int, window: float) -> None:
+    """SES counts between asking and settling: no stretch shorter than a window holds more."""
+    for began, _, _ in sent:
+        inside = [count for asked, done, count in sent if began <= asked and done <= began + window]
+        assert sum(inside) <= quota
+
+
+def in_line(take: Take, asking: list[tuple[str, Lane]], *, wanted: int, **more: Any) -> list[str]:
+    """Let each ask in turn, then come back as told; who was served, in order."""
+    served: list[str] = []
+    lock = threading.Lock()
+
+    def come_back(name: str, lane: Lane, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: TID251 - the wait that the budget asks for
+        patiently(take, wanted, name, lane=lane, **more)
+        with lock:
+            served.append(name)
+
+    waits = [(name, lane, take(wanted, name, lane=lane, **more)) for name, lane in asking]
+    with ThreadPoolExecutor(len(asking)) as waiters:
+        for name, lane, answer in waits:
+            waiters.submit(come_back, name, lane, waited(answer).seconds)
+    assert len(served) == len(asking)
+    return served
+
+
+def _frees(budget: Budget, take: Take, store: Store) -> bool:
+    fill(budget, store)
+    return granted(take(20)) == 20
