@@ -1,0 +1,24 @@
+"""A simulator for the tests of whatever speaks to SES."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulator.running import RunningSimulator
+
+
+@pytest.fixture(scope="session")
+def shared_simulator() -> Iterator[RunningSimulator]:
+    with RunningSimulator() as running:
+        yield running
+
+
+@pytest.fixture
+def simulator(
+    shared_simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> RunningSimulator:
+    """A simulator with default settings and no faults, and credentials for it."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    shared_simulator.post("reset")
+    return shared_simulator

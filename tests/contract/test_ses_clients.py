@@ -1,0 +1,141 @@
+"""Clients and credentials: made once, never shared with a child, renewed when they fail."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from socket import socket
+
+import pytest
+
+from postroom.errors import BadInputError
+from tests.simulator.running import RunningSimulator
+from tests.support.mail import MAIN, carrier_to, kinds, send_bulk, settings_for
+from tests.support.raw_server import RawServer, answering
+from worker.ses.account import AccountUnreadableError, read_account_of
+from worker.ses.client import Clients
+from worker.ses.request import SesCarrier
+from worker.ses.verdict import ACCEPTED, Kind
+
+
+class TestClients:
+    def test_are_made_once_and_shared_by_threads(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1"))
+        with ThreadPoolExecutor(4) as threads:
+            made = list(threads.map(lambda _: clients.sending(MAIN), range(8)))
+        assert len({id(one) for one in made}) == 1
+        assert clients.reading(MAIN) is not made[0]
+
+    def test_are_not_shared_with_a_forked_child(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1"))
+        ours = clients.sending(MAIN)
+        fork = multiprocessing.get_context("fork")
+        said = fork.SimpleQueue()
+        child = fork.Process(target=lambda: said.put(clients.sending(MAIN) is ours))
+        child.start()
+        child.join(timeout=20)
+        assert said.get() is False
+
+    def test_of_an_account_whose_settings_cannot_be_used_are_not_made(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1", profile="nosuch"))
+        with pytest.raises(BadInputError, match=r"settings: accounts\.main: .*profile.*nosuch"):
+            clients.sending(MAIN)
+        with pytest.raises(AccountUnreadableError) as caught:
+            read_account_of(clients, MAIN)
+        assert caught.value.verdict.kind is Kind.STOP_ACCOUNT
+
+    def test_keep_a_connection_for_each_call_in_flight(self) -> None:
+        clients = Clients(settings_for("http://127.0.0.1:1"), calls_in_flight=80)
+        assert clients.sending(MAIN).meta.config.max_pool_connections == 80
+
+
+class TestSettings:
+    @pytest.fixture
+    def no_aws(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+    @pytest.mark.usefixtures("no_aws")
+    @pytest.mark.parametrize(
+        "account", [{}, {"profile": "nosuch"}, {"role_arn": "arn:aws:iam::111122223333:role/x"}]
+    )
+    def test_without_credentials_a_person_must_act(self, account: dict[str, str]) -> None:
+        verdicts = send_bulk(carrier_to("http://127.0.0.1:1", **account), count=2)
+        assert kinds(verdicts) == [Kind.STOP_ACCOUNT] * 2
+        assert "credentials" in verdicts[0].reason or "profile (nosuch)" in verdicts[0].reason
+
+    def test_an_endpoint_that_is_no_url_needs_a_person(self) -> None:
+        verdicts = send_bulk(carrier_to("nonsense"), count=1)
+        assert verdicts[0].kind is Kind.STOP_ACCOUNT
+
+    def test_the_endpoint_may_come_from_the_environment(
+        self, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", simulator.url)
+        assert send_bulk(carrier_to(""), count=1) == [ACCEPTED]
+
+    def test_credentials_that_are_mended_are_used_at_once(
+        self, simulator: RunningSimulator, no_aws: None, tmp_path: Path
+    ) -> None:
+        def write_key(name: str) -> None:
+            text = f"[default]\naws_access_key_id = {name}\naws_secret_access_key = s\n"
+            (tmp_path / "credentials").write_text(text)
+
+        simulator.settings(access_keys=["GOOD"])
+        carrier = carrier_to(simulator.url)
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.STOP_ACCOUNT]
+        write_key("REVOKED")
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.STOP_ACCOUNT]
+        write_key("GOOD")
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.ACCEPTED]
+
+    def test_a_passing_fault_keeps_the_client(self, simulator: RunningSimulator) -> None:
+        clients = Clients(settings_for(simulator.url))
+        before = clients.sending(MAIN)
+        simulator.fault("cut_before")
+        carrier = SesCarrier(lambda: clients.sending(MAIN), region="eu-west-1")
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.AMBIGUOUS]
+        assert clients.sending(MAIN) is before
+
+    def test_a_role_is_assumed_and_its_credentials_are_used(
+        self, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with RawServer(answering("200 OK", ASSUMED, "Content-Type: text/xml")) as sts:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+            carrier = carrier_to(simulator.url, role_arn="arn:aws:iam::111122223333:role/mail")
+            assert send_bulk(carrier, count=1) == [ACCEPTED]
+            simulator.settings(access_keys=["ASIAROLE"])
+            assert send_bulk(carrier, count=1) == [ACCEPTED]
+            assert len(sts.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("answer", "kind"),
+        [
+            (answering("403 Forbidden", b"<ErrorResponse/>"), Kind.STOP_ACCOUNT),
+            (answering("503 Unavailable", b"<html>"), Kind.TRANSIENT),
+            (lambda *_: None, Kind.TRANSIENT),
+        ],
+    )
+    def test_a_role_that_is_not_given_sends_nothing(
+        self,
+        simulator: RunningSimulator,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: Callable[[socket, bytes], None],
+        kind: Kind,
+    ) -> None:
+        with RawServer(answer) as sts:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+            monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+            carrier = carrier_to(simulator.url, role_arn="arn:aws:iam::111122223333:role/mail")
+            assert kinds(send_bulk(carrier, count=1)) == [kind]
+        assert simulator.stats["accepted"] == 0
+
+
+ASSUMED = b"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId>
+<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>
+</AssumeRoleResponse>"""
