@@ -1,9 +1,10 @@
 """What this process tells the budgets of its accounts, and what holds them."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from postroom.errors import BudgetExhaustedError
+from postroom.errors import BudgetExhaustedError, StoreUnavailableError
 from postroom.model import AccountName, Lane
 from postroom.store.budget import Grant
 
@@ -48,12 +49,18 @@ class Accounts:
 
     def quota_spent(self, account: AccountName) -> BudgetExhaustedError:
         """SES says the quota is spent where we thought it was not: ask SES, and wait."""
-        self.quota.soon(account)
+        with suppress(StoreUnavailableError):  # A hint: the account is read in time anyway.
+            self.quota.soon(account)
         return BudgetExhaustedError("SES says the quota is spent", seconds=self.refresh_seconds)
 
     def hold(self, account: AccountName, lane: Lane, wait: BudgetExhaustedError) -> None:
-        """Release nothing more of the account and lane while the wait lasts."""
-        if wait.seconds > 0:
+        """Release nothing more of the account and lane while the wait lasts.
+
+        A hint: where it is not taken, the next batch finds what this one found.
+        """
+        if wait.seconds <= 0:
+            return
+        with suppress(StoreUnavailableError):
             self.holds.hold(account, lane, seconds=wait.seconds, reason=wait.reason)
 
     def halt(self, account: AccountName, reason: str) -> None:

@@ -117,9 +117,9 @@ class Sender:
             self._call_until_done(work)
             return not self.books.leave(work.claim)
         except BudgetExhaustedError as wait:
+            # The account rests, not the batch: it goes on as soon as the account is let go.
             self.accounts.hold(work.posting.route.account, work.posting.route.lane, wait)
             log.info("batch.parked", reason=wait.reason, seconds=round(wait.seconds, 1))
-            wake_seconds = wait.seconds
         except KeepsFailingError as fault:
             log.warning("batch.parked", reason=str(fault), seconds=self.park_seconds)
             wake_seconds, tries_spent = self.park_seconds, True
