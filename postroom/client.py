@@ -8,9 +8,11 @@ import msgspec
 from postroom import clock
 from postroom import settings as settings_module
 from postroom.address import normal, sendable
+from postroom.doctor import Complaint, Doctor
 from postroom.errors import (
     UnknownCampaignError,
 )
+from postroom.janitor import Finding
 from postroom.model import (
     BadRow,
     Campaign,
@@ -49,6 +51,7 @@ class Postroom:
         if redis_url is not None:
             redis = msgspec.structs.replace(read.redis, url=redis_url)
             read = msgspec.structs.replace(read, redis=redis)
+        self._settings: Final = read
         self._store: Final = Store(read.redis, client_name="postroom-client")
         self._publisher: Final = Publisher(read.redis)
         self._submitter: Final = Submitter(self._store, read, self._publisher)
@@ -172,6 +175,14 @@ class Postroom:
         """Yield every suppressed address and why."""
         return iter(self._suppression)
 
+    def examine(self) -> Sequence[Complaint]:
+        """Return what is wrong on Redis, and the command that mends it. Changes nothing."""
+        return self._doctor().examine()
+
+    def repair(self) -> Sequence[Finding]:
+        """Do at once what the workers' janitor does by itself; return what was repaired."""
+        return self._doctor().repair()
+
     def close(self) -> None:
         self._publisher.close()
         self._store.close()
@@ -185,6 +196,9 @@ class Postroom:
     def _each(self, campaign_id: CampaignId) -> Iterator[Status]:
         while True:
             yield self.status(campaign_id)
+
+    def _doctor(self) -> Doctor:
+        return Doctor(self._store, self._settings, self._publisher)
 
     def _reader(self) -> StatusReader:
         return StatusReader(self._store, self._dispatch)

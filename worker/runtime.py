@@ -6,14 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 from uuid import uuid4
 
 import structlog
 
 from postroom import clock, release
-from postroom.errors import StoreUnavailableError, UnknownCampaignError
-from postroom.model import AccountName, BatchRef, CampaignId, Lane
+from postroom.errors import PostroomError, StoreUnavailableError, UnknownCampaignError
+from postroom.janitor import Janitor
+from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.publish import Publisher
 from postroom.settings import Settings
 from postroom.store.budget import Budget
@@ -27,7 +27,6 @@ from postroom.store.quota import QuotaTurns
 from worker.accounts import Accounts
 from worker.calls import Caller, Posting
 from worker.delivery import BulkRest, Delivery
-from worker.janitor import Janitor
 from worker.limiter import Limiter
 from worker.patience import PatientBudget, PatientLedger
 from worker.postings import Compiler
@@ -35,16 +34,13 @@ from worker.quota import QuotaKeeper
 from worker.render import Mailing
 from worker.retry import store_waits
 from worker.sender import Sender, Sent
-from worker.ses.account import read_account
+from worker.ses.account import read_account_of
 from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
 from worker.stopping import Stopping
-from worker.upkeep import Upkeep
+from worker.upkeep import Upkeep, slots_of
 
 log = structlog.get_logger()
-
-_RESERVED_PART: Final = 8
-"""One in so many slots takes transactional mail only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +71,14 @@ class Worker:
         return sent.recipients
 
     def _ended(self, ref: BatchRef, sent: Sent) -> None:
-        """Make room and fill it. If Redis is away now, the next tick of any worker does it."""
+        """Make room and fill it. Where that fails, room is made by time and filled by a tick."""
         try:
             route = self.postings(ref.campaign_id).route
             self.dispatch.ended(route, ref, sent=sent.recipients)
             if sent.more:
                 self.dispatch.wake(route)
             self.release()
-        except (StoreUnavailableError, UnknownCampaignError) as error:
+        except PostroomError as error:
             log.info("dispatch.later", reason=str(error))
 
     def release(self) -> int:
@@ -217,7 +213,7 @@ def _quota(ground: _Ground) -> QuotaKeeper:
     return QuotaKeeper(
         accounts={AccountName(name): account for name, account in accounts.items()},
         limiter=ground.settings.limiter,
-        read=lambda account: read_account(ground.clients.reading(account)),
+        read=partial(read_account_of, ground.clients),
         turns=QuotaTurns(ground.store),
         budgets=ground.budget,
         dispatch=ground.dispatch,
@@ -234,7 +230,7 @@ def _upkeep(ground: _Ground, name: str, quota: QuotaKeeper, concurrency: int) ->
     )
     return Upkeep(
         worker=name,
-        slots=_slots(concurrency),
+        slots=slots_of(concurrency),
         dispatch=ground.dispatch,
         quota=quota,
         janitor=janitor,
@@ -243,9 +239,3 @@ def _upkeep(ground: _Ground, name: str, quota: QuotaKeeper, concurrency: int) ->
         tick_seconds=ground.settings.dispatch.tick_seconds,
         stopping=ground.stopping,
     )
-
-
-def _slots(concurrency: int) -> dict[Lane, int]:
-    """Keep some slots free of bulk work, so that transactional mail never waits for one."""
-    reserved = max(1, concurrency // _RESERVED_PART) if concurrency > 1 else 0
-    return {Lane.BULK: concurrency - reserved, Lane.TRANSACTIONAL: concurrency}

@@ -11,14 +11,16 @@ from typing import Final, Protocol
 import structlog
 
 from postroom.errors import StoreUnavailableError
+from postroom.janitor import Janitor
 from postroom.model import Lane
 from postroom.store.dispatch import Dispatch
-from worker.janitor import Janitor
 from worker.stopping import Stopping
 
 log = structlog.get_logger()
 
 _SWEEP_SECONDS: Final = 3.0
+_RESERVED_PART: Final = 8
+"""One in so many slots takes transactional mail only."""
 
 
 class Quota(Protocol):
@@ -63,7 +65,11 @@ class Upkeep:
                 self.dispatch.wake(route)
             self.release()
         if self.janitor.live.once("sweep", seconds=_SWEEP_SECONDS):
-            self.janitor.sweep(now=self.redis_seconds())
+            self._sweep()
+
+    def _sweep(self) -> None:
+        for finding in self.janitor.sweep(now=self.redis_seconds()):
+            log.info("janitor.repaired", campaign_id=finding.campaign_id, what=finding.what)
 
     def retire(self) -> None:
         """Take no more batches: others get what would have come here."""
@@ -71,3 +77,9 @@ class Upkeep:
             self.dispatch.retire(self.worker)
         except StoreUnavailableError:
             log.warning("redis.away", reason="the worker's slots lapse by themselves")
+
+
+def slots_of(concurrency: int) -> dict[Lane, int]:
+    """Keep some slots free of bulk work, so that transactional mail never waits for one."""
+    reserved = max(1, concurrency // _RESERVED_PART) if concurrency > 1 else 0
+    return {Lane.BULK: concurrency - reserved, Lane.TRANSACTIONAL: concurrency}

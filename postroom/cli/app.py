@@ -5,7 +5,16 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from postroom.cli import checking, local, rendering, reporting, steering, submitting, suppressing
+from postroom.cli import (
+    checking,
+    local,
+    mending,
+    rendering,
+    reporting,
+    steering,
+    submitting,
+    suppressing,
+)
 from postroom.errors import BadInputError, PostroomError
 
 app = typer.Typer(
@@ -27,6 +36,8 @@ app.command(rich_help_panel=_CAMPAIGNS)(steering.pause)
 app.command(rich_help_panel=_CAMPAIGNS)(steering.resume)
 app.command(rich_help_panel=_CAMPAIGNS)(steering.cancel)
 app.command(rich_help_panel=_CAMPAIGNS)(reporting.report)
+app.command(rich_help_panel=_CAMPAIGNS)(mending.retry)
+app.command(rich_help_panel=_CAMPAIGNS)(mending.doctor)
 app.command(rich_help_panel=_BEFORE)(checking.check)
 app.command(rich_help_panel=_BEFORE)(rendering.render)
 app.add_typer(suppressing.suppress, rich_help_panel=_BEFORE)

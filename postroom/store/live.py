@@ -39,7 +39,16 @@ class LiveCampaign:
     @property
     def over(self) -> bool:
         """Whether everything that ends a campaign is said, and only its books may be open."""
-        return self.split or self.steer in ("cancelled", "expired")
+        return self.split or self.closing
+
+    @property
+    def closing(self) -> bool:
+        return self.steer in ("cancelled", "expired")
+
+    @property
+    def open(self) -> int:
+        """Recipients who have no outcome yet."""
+        return self.pending + self.sending
 
 
 class Live:

@@ -1,23 +1,31 @@
-"""Finds what nobody is looking after, and puts it right without a person.
+"""Finds what nobody is looking after, and how to put it right without a person.
 
 A campaign that is not over is always in line for its turn, being split, or waiting for a
-person; what died on the way is found here. Every step may be repeated.
+person; what died on the way is found here. Every repair may be repeated. The workers sweep by
+themselves; `postroom doctor` shows the same by hand.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
-
-import structlog
 
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim, NotClaimed
 from postroom.store.live import LiveCampaign
 
-log = structlog.get_logger()
-
 _BATCHES_A_SWEEP: Final = 200
 _ASK_SPLIT_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that nobody is looking after."""
+
+    campaign_id: CampaignId
+    what: str
+    repair: Callable[[], object] = field(repr=False, compare=False)
 
 
 class Campaigns(Protocol):
@@ -56,7 +64,7 @@ class Splitting(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Janitor:
-    """One sweep looks at every live campaign; one process at a time sweeps."""
+    """Looks at every live campaign."""
 
     live: Campaigns
     steering: Steering
@@ -64,32 +72,46 @@ class Janitor:
     line: Line
     publisher: Splitting
 
-    def sweep(self, *, now: float) -> None:
-        """Look after every live campaign. `now` is Redis' clock, in Unix seconds."""
-        for campaign in self.live.campaigns():
-            self._look_after(campaign, now)
+    def sweep(self, *, now: float) -> list[Finding]:
+        """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds."""
+        found = []
+        for finding in self.findings(now=now):
+            finding.repair()
+            found.append(finding)
+        return found
 
-    def _look_after(self, campaign: LiveCampaign, now: float) -> None:
+    def findings(self, *, now: float) -> Iterator[Finding]:
+        """Yield what nobody is looking after, one campaign after the other."""
+        for campaign in self.live.campaigns():
+            for what, repair in self._look_at(campaign, now):
+                yield Finding(campaign_id=campaign.id, what=what, repair=repair)
+
+    def _look_at(
+        self, campaign: LiveCampaign, now: float
+    ) -> Iterator[tuple[str, Callable[[], object]]]:
+        one = campaign.id
         if not campaign.exists:
-            self.steering.retire(campaign.id)
+            yield "its records have expired", partial(self.steering.retire, one)
             return
-        if campaign.not_after is not None and campaign.not_after <= now and not campaign.over:
-            self.steering.expire(campaign.id)
-        elif campaign.steer in ("cancelled", "expired") and campaign.pending:
-            self.steering.close_pending(campaign.id)
-        if not campaign.may_send:
-            self._settle_lapsed(campaign)
-        if campaign.over and not campaign.pending + campaign.sending:
-            self._end(campaign)
+        if not campaign.over and campaign.not_after is not None and campaign.not_after <= now:
+            yield "its time is over", partial(self.steering.expire, one)
+        elif campaign.closing and campaign.pending:
+            yield "it was stopped half-way", partial(self.steering.close_pending, one)
+        if not campaign.may_send and campaign.sending and self._lapsed(campaign):
+            yield "a worker died while it was stopped", partial(self._settle_lapsed, campaign)
+        if campaign.over and not campaign.open:
+            yield "its end was not written down", partial(self._end, campaign)
         elif not campaign.over and campaign.may_send and campaign.split_until < now:
-            self._ask_for_split(campaign)
-        self._keep_in_line(campaign)
+            yield "nobody splits it", partial(self._ask_for_split, campaign)
+        if campaign.may_send and campaign.open and campaign.route and not self.line.route(one):
+            yield "it is not in line for its turn", partial(self.line.wake, campaign.route)
+
+    def _lapsed(self, campaign: LiveCampaign) -> list[int]:
+        return self.live.lapsed(campaign.id, most=_BATCHES_A_SWEEP)
 
     def _settle_lapsed(self, campaign: LiveCampaign) -> None:
         """Nobody claims a batch of a stopped campaign, so nobody settles a dead worker's call."""
-        if not campaign.sending:
-            return
-        for number in self.live.lapsed(campaign.id, most=_BATCHES_A_SWEEP):
+        for number in self._lapsed(campaign):
             ref = BatchRef(campaign_id=campaign.id, number=number)
             try:
                 self.books.leave(self.books.claim(ref, owner="janitor"))
@@ -101,13 +123,7 @@ class Janitor:
             self.steering.retire(campaign.id)
             if campaign.route:
                 self.line.drop(campaign.id, campaign.route.account, campaign.route.lane)
-            log.info("campaign.over", campaign_id=campaign.id)
 
     def _ask_for_split(self, campaign: LiveCampaign) -> None:
         if self.live.once(f"split:{campaign.id}", seconds=_ASK_SPLIT_SECONDS):
             self.publisher.split(campaign.id)
-
-    def _keep_in_line(self, campaign: LiveCampaign) -> None:
-        open_work = campaign.may_send and campaign.pending + campaign.sending
-        if open_work and campaign.route and self.line.route(campaign.id) is None:
-            self.line.wake(campaign.route)

@@ -1,0 +1,124 @@
+"""What is wrong, and the one command that mends it: `postroom doctor`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from postroom.errors import UnsafeStoreError
+from postroom.janitor import Finding, Janitor
+from postroom.model import AccountName, Lane
+from postroom.publish import Publisher
+from postroom.release import release
+from postroom.settings import Settings
+from postroom.store import presence
+from postroom.store.budget import Budget
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store, check_safety
+from postroom.store.dispatch import Dispatch
+from postroom.store.ledger import Ledger
+from postroom.store.live import Live
+
+_REPAIR: Final = "postroom doctor --repair"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """One thing that is wrong, where, and what to type; empty where nothing is to be typed."""
+
+    where: str
+    what: str
+    command: str = ""
+
+
+class Doctor:
+    """Looks at everything on Redis. Raises `StoreUnavailableError` when it is away."""
+
+    def __init__(self, store: Store, settings: Settings, publisher: Publisher) -> None:
+        self._store: Final = store
+        self._settings: Final = settings
+        self._publisher: Final = publisher
+        self._budget: Final = Budget(store)
+        self._dispatch: Final = Dispatch(store, settings)
+        self._live: Final = Live(store)
+        self._janitor: Final = Janitor(
+            live=self._live,
+            steering=Campaigns(store, settings.store),
+            books=Ledger(
+                store,
+                lease_seconds=settings.worker.lease_seconds,
+                retention_seconds=settings.store.retention_seconds,
+                max_crashes=settings.retry.max_crashes,
+            ),
+            line=self._dispatch,
+            publisher=self._publisher,
+        )
+
+    def examine(self) -> list[Complaint]:
+        """Return everything that is wrong; changes nothing."""
+        return [*self._redis(), *self._workers(), *self._accounts(), *self._campaigns()]
+
+    def repair(self) -> list[Finding]:
+        """Do what the workers' janitor does, now; return what was repaired."""
+        repaired = self._janitor.sweep(now=self._store.seconds())
+        for campaign in self._live.campaigns():
+            if campaign.may_send and campaign.open and campaign.route:
+                self._dispatch.wake(campaign.route)
+        release(self._dispatch, self._publisher)
+        return repaired
+
+    def _redis(self) -> Iterator[Complaint]:
+        try:
+            for warning in check_safety(self._store, self._settings.redis):
+                yield Complaint(where="redis", what=warning)
+        except UnsafeStoreError as error:
+            yield Complaint(
+                where="redis",
+                what=str(error),
+                command="redis-cli config set maxmemory-policy noeviction",
+            )
+
+    def _workers(self) -> Iterator[Complaint]:
+        if presence.workers(self._store):
+            return
+        if any(campaign.may_send and campaign.open for campaign in self._live.campaigns()):
+            yield Complaint(
+                where="workers",
+                what="no worker is there, and campaigns wait for one",
+                command="celery -A worker.app worker",
+            )
+
+    def _accounts(self) -> Iterator[Complaint]:
+        accounts = sorted({account for account, _ in self._dispatch.lanes()})
+        for account in accounts:
+            where = f"account {account}"
+            status = self._budget.status(account)
+            if status.halted:
+                what = f"halted: {status.halted}"
+                yield Complaint(where=where, what=what, command="postroom resume CAMPAIGN")
+            elif not status.known:
+                yield Complaint(where=where, what="its rate and quota were never read from SES")
+            elif status.rate < status.rate_max:
+                what = f"SES throttles: {status.rate:g}/s of {status.rate_max:g}/s, growing back"
+                yield Complaint(where=where, what=what)
+            yield from self._holds(account)
+
+    def _holds(self, account: AccountName) -> Iterator[Complaint]:
+        for lane in Lane:
+            if held := self._dispatch.held(account, lane):
+                reason, seconds = held
+                what = f"{reason}; goes on by itself in {seconds:.0f} s"
+                yield Complaint(where=f"account {account}, {lane}", what=what)
+
+    def _campaigns(self) -> Iterator[Complaint]:
+        for finding in self._janitor.findings(now=self._store.seconds()):
+            yield Complaint(
+                where=f"campaign {finding.campaign_id}", what=finding.what, command=_REPAIR
+            )
+        for campaign in self._live.campaigns():
+            if campaign.halted:
+                where = f"campaign {campaign.id}"
+                yield Complaint(
+                    where=where,
+                    what="halted; `postroom status` says why",
+                    command=f"postroom resume {campaign.id}",
+                )
