@@ -107,7 +107,6 @@ def _bulk_body(frame: _Frame, batch_number: int, entries: Sequence[BulkEntry]) -
         {
             **frame.common,
             "DefaultContent": frame.default_content,
-            "DefaultEmailTags": tags,
             "BulkEmailEntries": [_entry(entry, tags) for entry in entries],
         }
     )
