@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from postroom.clock import Sleep
+from postroom.clock import Clock, Sleep
 from postroom.errors import (
     BudgetExhaustedError,
     CampaignStoppedError,
@@ -28,6 +28,8 @@ from worker.retry import backoff_seconds
 from worker.ses.verdict import Kind, Verdict
 
 _FAILURES: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.BULK_THROTTLED})
+
+_NOT_SENT: Final = Verdict(Kind.TRANSIENT, "the worker was frozen before the call left")
 
 
 class Books(Protocol):
@@ -80,7 +82,10 @@ class Caller:
     accounts: Accounts
     limiter: Limiter
     retry: Retry
+    clock: Clock
     sleep: Sleep
+    fresh_seconds: float
+    """How long after `sending` was written a call may still leave: well below a lease."""
 
     def call(self, work: Work) -> None:
         """Send the next recipients of a batch.
@@ -99,12 +104,17 @@ class Caller:
         )
         number = work.claim.ref.number
         call = posting.delivery.prepare(number, work.next(grant.recipients), bulk=bulk)
+        begun_at = self.clock()
         try:
             self.books.begin(work.claim, sorted([*call.indexes, *call.unrenderable]))
         except (CampaignStoppedError, LeaseLostError):
             self.accounts.settle(posting.route.account, grant, counted=0, unsent=grant.recipients)
             raise
-        verdicts = call.deliver()
+        if self.clock() - begun_at > self.fresh_seconds:
+            # Frozen in between, and perhaps taken for dead: the ledger knows. Nothing left.
+            verdicts = dict.fromkeys(call.indexes, _NOT_SENT)
+        else:
+            verdicts = call.deliver()
         self._settle(work, call, verdicts)
         self.accounts.settle(
             posting.route.account,

@@ -172,7 +172,9 @@ def _sender(
             max_wait_seconds=settings.worker.max_wait_seconds,
         ),
         retry=settings.retry,
+        clock=clock.now,
         sleep=stopping.sleep,
+        fresh_seconds=settings.worker.lease_seconds / 2,
     )
     return Sender(
         books=books,
