@@ -110,11 +110,9 @@ class Caller:
         except (CampaignStoppedError, LeaseLostError):
             self.accounts.settle(posting.route.account, grant, counted=0, unsent=grant.recipients)
             raise
-        if self.clock() - begun_at > self.fresh_seconds:
-            # Frozen in between, and perhaps taken for dead: the ledger knows. Nothing left.
-            verdicts = dict.fromkeys(call.indexes, _NOT_SENT)
-        else:
-            verdicts = call.deliver()
+        # Frozen in between, and perhaps taken for dead: nothing leaves, and the ledger knows.
+        frozen = self.clock() - begun_at > self.fresh_seconds
+        verdicts = dict.fromkeys(call.indexes, _NOT_SENT) if frozen else call.deliver()
         self._settle(work, call, verdicts)
         self.accounts.settle(
             posting.route.account,
