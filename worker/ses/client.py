@@ -117,7 +117,6 @@ class Clients:
 
     def _sending_config(self) -> Config:
         # The SDK's own retries hide throttles from the limiter and send mails twice.
-        # The service model checks nothing that `Mailing` has not; it takes 40 % of the time.
         return self._config({"mode": "standard", "total_max_attempts": 1}, self._connections)
 
     def _reading_config(self) -> Config:
@@ -127,12 +126,12 @@ class Clients:
         ses = self._settings.ses
         return Config(
             retries=retries,
-            parameter_validation=False,
+            parameter_validation=False,  # The service model does not know ready-made bodies.
             tcp_keepalive=True,
             max_pool_connections=connections,
             connect_timeout=ses.connect_timeout_seconds,
             read_timeout=ses.read_timeout_seconds,
-            # Else botocore puts the header together anew twice a call, 15 % of its time.
+            # Else botocore puts the header together anew twice a call: 0.1 ms of 0.7.
             user_agent=f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} postroom",
         )
 
