@@ -41,6 +41,23 @@ def run(stack: LocalStack, code: str) -> str:
     return ran.stdout
 
 
+def test_the_examples_for_frameworks_are_python() -> None:
+    django, fastapi, cron = examples("py")
+    for code in (django, fastapi, cron):
+        compile(code, "docs/enqueue.md", "exec")
+
+
+def test_the_script_for_cron_runs_and_a_second_run_is_the_same_campaign(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    *_, cron = examples("py")
+    people = tmp_path / "people.csv"
+    people.write_text("email,first_name\nada@example.com,Ada\n", encoding="utf-8")
+    code = cron.replace('"people.csv"', repr(str(people)))
+    code = code.replace("Postroom()", f"Postroom({stack.redis_url!r})")
+    assert run(stack, code) == run(stack, code) != ""
+
+
 def test_the_python_client_hands_in_a_campaign(stack: LocalStack) -> None:
     python, _ = examples("python")
     campaign, _ = run(stack, python).split()
