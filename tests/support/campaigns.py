@@ -29,6 +29,7 @@ from postroom.store.ledger import Ledger
 from postroom.store.split import Counts, Splits, Written
 
 ACCOUNT = AccountName("main")
+SENDER = SenderName("news")
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,13 @@ def make(
     on_ambiguous: OnAmbiguous = OnAmbiguous.SKIP,
     split: bool = True,
     account: AccountName = ACCOUNT,
+    sender: SenderName = SENDER,
     **more: Any,
 ) -> Made:
     """Submit and split a campaign, as client and producers do."""
     campaign = Campaign(
         name="Autumn",
-        sender=SenderName("news"),
+        sender=sender,
         lane=lane,
         weight=weight,
         on_ambiguous=on_ambiguous,

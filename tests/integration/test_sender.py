@@ -1,0 +1,494 @@
+"""The sender on real Redis: whatever SES answers, the books balance and nobody is forgotten."""
+
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from postroom.model import BatchRef, CampaignId, OnAmbiguous, Outcome, Recipient, SenderName
+from postroom.settings import Settings
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store
+from postroom.store.report import Reports
+from postroom.wire import encode_recipients
+from tests.support.campaigns import ACCOUNT, Made, people
+from tests.support.fake_carrier import FakeCarrier
+from tests.support.post import Post, quick
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
+from worker.render import BulkEntry, Mailing
+from worker.ses.verdict import Kind, Verdict
+
+MakePost = Callable[..., Post]
+
+
+@pytest.fixture
+def posts(store: Store, settings: Settings) -> Iterator[MakePost]:
+    made: list[Post] = []
+
+    def make(carrier: FakeCarrier | None = None, *, mode: str = "auto", **worker: object) -> Post:
+        post = Post(store, quick(settings, **worker), carrier or FakeCarrier(), mode=mode)
+        made.append(post)
+        return post
+
+    yield make
+    for post in made:
+        post.close()
+
+
+@pytest.fixture
+def post(posts: MakePost) -> Post:
+    """A worker whose account may send as fast as it likes."""
+    one = posts()
+    one.allow()
+    return one
+
+
+def resume(made: Made, settings: Settings) -> None:
+    Campaigns(made.store, settings.store).resume(made.id)
+
+
+class TestBatch:
+    def test_everybody_gets_one_mail(self, post: Post) -> None:
+        made = post.make(120, batch_size=60)
+        assert [post.work_off(made, number).recipients for number in made.numbers] == [60, 60]
+        assert sorted(post.carrier.addresses) == sorted(made.addresses)
+        assert post.carrier.calls == [50, 10, 50, 10]
+        assert made.check_books().accepted == 120
+        assert made.field("finished_at")
+        assert post.used == 120
+
+    def test_a_task_delivered_twice_sends_once(self, post: Post) -> None:
+        made = post.make(10)
+        post.work_off(made)
+        assert post.work_off(made, owner="again").recipients == 0
+        assert len(post.carrier.sent) == 10
+
+    def test_a_task_delivered_twice_at_once_sends_once(self, post: Post) -> None:
+        made = post.make(500)
+        with ThreadPoolExecutor(8) as workers:
+            sent = list(workers.map(lambda n: post.work_off(made, owner=f"run {n}"), range(8)))
+        assert sum(one.recipients for one in sent) == 500
+        assert Counter(post.carrier.addresses) == Counter(made.addresses)
+        assert made.check_books().accepted == 500
+
+    def test_of_an_unknown_sender_halts_the_campaign(
+        self, posts: MakePost, store: Store, settings: Settings
+    ) -> None:
+        post = posts()
+        post.allow()
+        made = post.make(3, sender=SenderName("nobody"))
+        assert post.work_off(made).recipients == 0
+        assert "nobody" in made.field("halted")
+        assert made.check_books().pending == 3
+
+    def test_of_a_newer_format_is_left_to_a_newer_worker(self, post: Post, store: Store) -> None:
+        made = post.make(2)
+        newer = encode_recipients(people(2))
+        raw = zlib.decompress(newer).replace(b'"v":1', b'"v":2')
+        store.client.hset(store.keys.campaign(made.id).batches, "0", zlib.compress(raw))
+        assert post.work_off(made).recipients == 0
+        assert post.carrier.sent == []
+        assert made.check_books().pending == 2
+        assert 50 < (made.due() or 0) - store.seconds() <= 60
+
+    def test_gives_way_after_a_slice(self, posts: MakePost) -> None:
+        post = posts(slice_seconds=0.0)
+        post.allow()
+        made = post.make(10)
+        sent = post.work_off(made)
+        assert (sent.recipients, sent.more) == (0, True)
+        assert (made.due() or 0) <= made.store.seconds()
+        assert post.ledger.claim(made.ref(), owner="next").parks == 0
+
+
+class TestVerdicts:
+    def test_only_the_failed_entries_of_a_call_go_again(self, post: Post) -> None:
+        made = post.make(50)
+        for address in made.addresses[10:15]:
+            post.carrier.refuse(address, Kind.TRANSIENT)
+        post.work_off(made)
+        assert post.carrier.calls == [50, 5]
+        assert Counter(post.carrier.addresses) == Counter(made.addresses)
+        assert made.check_books().accepted == 50
+
+    def test_a_rejected_one_does_not(self, post: Post) -> None:
+        made = post.make(5)
+        post.carrier.refuse(made.addresses[2], Kind.REJECTED, "SES rejects the mail")
+        post.work_off(made)
+        assert post.carrier.calls == [5]
+        rows = [row for row in Reports(made.store).rows(made.id) if row.reason]
+        assert [(row.email, row.outcome, row.reason) for row in rows] == [
+            (made.addresses[2], Outcome.REJECTED, "SES rejects the mail")
+        ]
+        assert made.check_books().accepted == 4
+        assert post.used == 4
+
+    def test_throttled_ones_go_again_and_shrink_the_rate(self, post: Post) -> None:
+        made = post.make(50)
+        for address in made.addresses[:20]:
+            post.carrier.refuse(address, Kind.THROTTLED, times=30)
+        post.allow(rate=1e5)
+        post.work_off(made)
+        totals = made.check_books()
+        assert (totals.accepted, totals.rejected, totals.ambiguous) == (50, 0, 0)
+        assert Counter(post.carrier.addresses) == Counter(made.addresses)
+        status = post.budget.status(ACCOUNT)
+        assert status.rate < 1e5
+        assert status.throttled == 20 * 30
+        assert post.used == 50
+
+    def test_throttled_for_ever_they_are_neither_failed_nor_parked_as_tried(
+        self, posts: MakePost
+    ) -> None:
+        post = posts(slice_seconds=0.3)
+        post.allow(rate=1e5, increase_per_second=1.0)
+        made = post.make(5)
+        for address in made.addresses:
+            post.carrier.refuse(address, Kind.THROTTLED, times=10_000)
+        assert post.work_off(made).more
+        assert made.check_books().pending == 5
+        assert len(post.carrier.calls) > 5
+        assert post.ledger.claim(made.ref(), owner="next").parks == 0
+
+    def test_a_whole_call_in_doubt_under_skip(self, post: Post) -> None:
+        made = post.make(60)
+        post.carrier.end_next_call(Kind.AMBIGUOUS, accepts=True)
+        post.work_off(made)
+        totals = made.check_books()
+        assert (totals.ambiguous, totals.accepted) == (50, 10)
+        assert max(Counter(post.carrier.addresses).values()) == 1
+        assert post.used == 60
+
+    def test_a_whole_call_in_doubt_under_resend(self, post: Post) -> None:
+        made = post.make(60, on_ambiguous=OnAmbiguous.RESEND)
+        post.carrier.end_next_call(Kind.AMBIGUOUS, accepts=False)
+        post.work_off(made)
+        assert made.check_books().accepted == 60
+        assert Counter(post.carrier.addresses) == Counter(made.addresses)
+
+    def test_a_spent_quota_holds_the_account_asks_ses_and_parks(
+        self, post: Post, store: Store
+    ) -> None:
+        asked = store.keys.account(ACCOUNT).poll
+        store.client.set(asked, "1")
+        made = post.make(60)
+        post.carrier.end_next_call(Kind.QUOTA)
+        sent = post.work_off(made)
+        assert (sent.recipients, sent.more) == (0, False)
+        held = post.dispatch.held(ACCOUNT, made.route.lane)
+        assert held is not None
+        assert "quota" in held[0]
+        assert not store.client.exists(asked)
+        assert made.check_books().pending == 60
+        assert post.used == 0
+        assert post.ledger.claim(made.ref(), owner="next").parks == 0
+
+    def test_a_batch_parked_for_the_quota_goes_as_soon_as_there_is_more(self, post: Post) -> None:
+        """A raised quota must not wait for the hour at which the old one would have freed."""
+        post.allow(quota=30.0)
+        made = post.make(60)
+        assert post.work_off(made).recipients == 30
+        assert post.dispatch.held(ACCOUNT, made.route.lane) is not None
+        post.allow(quota=100.0)
+        post.dispatch.let_go(ACCOUNT)
+        post.dispatch.announce("me", {made.route.lane: 1})
+        post.dispatch.wake(made.route)
+        [turn] = post.dispatch.pick(ACCOUNT, made.route.lane)
+        assert post.dispatch.release(turn).numbers == (0,)
+        assert post.work_off(made).recipients == 30
+
+    @pytest.mark.parametrize("kind", [Kind.STOP_ACCOUNT, Kind.STOP_CAMPAIGN])
+    def test_what_needs_a_person_halts_and_resume_goes_on(
+        self, post: Post, settings: Settings, kind: Kind
+    ) -> None:
+        made = post.make(60)
+        post.carrier.end_next_call(kind, "SES refuses the credentials")
+        assert post.work_off(made).recipients == 0
+        assert made.field("halted") == "SES refuses the credentials"
+        assert made.check_books().pending == 60
+        assert post.work_off(made, owner="again").recipients == 0
+        assert (post.budget.status(ACCOUNT).halted != "") == (kind is Kind.STOP_ACCOUNT)
+        resume(made, settings)
+        post.budget.resume(ACCOUNT)
+        assert post.work_off(made, owner="after").recipients == 60
+        assert made.check_books().accepted == 60
+
+    def test_a_halted_account_stops_its_other_campaigns_too(self, post: Post) -> None:
+        first, second = post.make(5), post.make(5)
+        post.carrier.end_next_call(Kind.STOP_ACCOUNT, "suspended")
+        post.work_off(first)
+        post.work_off(second)
+        assert post.carrier.calls == [5]
+        assert second.field("halted") == "suspended"
+        assert second.check_books().pending == 5
+
+    def test_tries_spent_the_batch_is_parked_and_given_up_at_last(self, post: Post) -> None:
+        made = post.make(3)
+        for address in made.addresses:
+            post.carrier.refuse(address, Kind.TRANSIENT, times=100)
+        for parks in range(3):
+            assert made.check_books().pending == 3
+            assert not post.work_off(made, owner=f"try {parks}").more
+        assert made.check_books().rejected == 3
+        assert len(post.carrier.calls) == 3 * post.settings.retry.max_attempts
+        assert made.field("finished_at")
+
+    def test_parked_it_waits_for_a_while(self, post: Post) -> None:
+        made = post.make(3)
+        post.carrier.refuse(made.addresses[0], Kind.TRANSIENT, times=100)
+        post.work_off(made)
+        assert made.check_books().accepted == 2
+        assert 50 < (made.due() or 0) - made.store.seconds() <= 60
+        assert post.ledger.claim(made.ref(), owner="next").parks == 1
+
+    def test_one_stubborn_recipient_blocks_nobody(self, post: Post) -> None:
+        made = post.make(150)
+        post.carrier.refuse(made.addresses[0], Kind.TRANSIENT, times=100)
+        post.work_off(made)
+        assert made.check_books().accepted == 149
+        assert set(post.carrier.addresses) == set(made.addresses[1:])
+
+
+class TestCalls:
+    def test_one_nobody_can_render_is_rejected_and_uses_no_budget(self, post: Post) -> None:
+        text = "{{ 1 // number }}"
+        given = [Recipient(f"user{n}@example.org", {"number": n}) for n in range(4)]
+        made = post.make(given, text=text, defaults={})
+        post.work_off(made)
+        assert post.carrier.calls == [3]
+        totals = made.check_books()
+        assert (totals.accepted, totals.rejected) == (3, 1)
+        assert post.used == 3
+
+    def test_a_batch_nobody_of_which_can_be_rendered(self, post: Post) -> None:
+        given = [Recipient(f"user{n}@example.org", {"number": 0}) for n in range(4)]
+        made = post.make(given, text="{{ 1 // number }}", defaults={})
+        post.work_off(made)
+        assert post.carrier.sent == []
+        assert made.check_books().rejected == 4
+        assert made.field("finished_at")
+        assert post.used == 0
+
+    def test_one_too_large_for_bulk_goes_by_itself(self, post: Post) -> None:
+        large = Recipient("large@example.org", {"name": "x" * 300_000})
+        made = post.make([large, *people(20)])
+        post.work_off(made)
+        assert made.check_books().accepted == 21
+        assert [one.to for one in post.carrier.sent if not one.bulk] == ["large@example.org"]
+
+    def test_a_refused_call_is_told_apart_one_by_one(self, post: Post) -> None:
+        made = post.make(8)
+        post.carrier.end_next_call(Kind.ONE_BY_ONE)
+        post.carrier.refuse(made.addresses[3], Kind.REJECTED, "its address")
+        post.work_off(made)
+        assert post.carrier.calls == [8, *[1] * 8]
+        totals = made.check_books()
+        assert (totals.accepted, totals.rejected) == (7, 1)
+
+    def test_when_bulk_is_throttled_the_account_goes_over_to_single(self, post: Post) -> None:
+        made = post.make(40)
+        post.carrier.end_next_call(Kind.BULK_THROTTLED)
+        post.work_off(made)
+        assert made.check_books().accepted == 40
+        assert post.carrier.calls == [40, *[1] * 40]
+
+    def test_single_mode_never_calls_bulk(self, posts: MakePost) -> None:
+        post = posts(mode="single")
+        post.allow()
+        made = post.make(40)
+        post.work_off(made)
+        assert post.carrier.calls == [1] * 40
+        assert made.check_books().accepted == 40
+
+    def test_calls_are_no_larger_than_the_bucket(self, post: Post) -> None:
+        post.allow(rate=40.0)
+        made = post.make(20)
+        post.work_off(made)
+        assert post.carrier.calls == [10, 10]
+
+
+class Held(FakeCarrier):
+    """Holds its first call until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def send_bulk(
+        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry]
+    ) -> list[Verdict]:
+        self.reached.set()
+        assert self.go.wait(10)
+        return super().send_bulk(mailing, batch_number, entries)
+
+
+class TestTask:
+    def test_asks_for_more_work_when_it_is_done(self, post: Post, store: Store) -> None:
+        made = post.make(6, batch_size=2)
+        post.dispatch.announce("me", {made.route.lane: 1})
+        post.dispatch.wake(made.route)
+        assert post.worker.release() == 1
+        assert post.worker.send_batch(made.ref(0)) == 2
+        assert post.worker.send_batch(made.ref(1)) == 2
+        assert store.client.llen("postroom:celery:batches") == 3
+
+    def test_of_a_campaign_that_does_not_exist_does_no_harm(self, post: Post) -> None:
+        ref = BatchRef(campaign_id=CampaignId("nonsense"), number=3)
+        assert post.worker.send_batch(ref) == 0
+
+    def test_of_a_batch_that_does_not_exist_does_no_harm(self, post: Post) -> None:
+        made = post.make(2)
+        assert post.worker.send_batch(made.ref(77)) == 0
+        assert made.check_books().pending == 2
+
+    def test_of_a_sender_the_worker_does_not_know_halts_and_raises_nothing(
+        self, post: Post
+    ) -> None:
+        made = post.make(2, sender=SenderName("nobody"))
+        assert post.worker.send_batch(made.ref()) == 0
+        assert "nobody" in made.field("halted")
+
+
+class TestInTheMiddle:
+    @pytest.fixture
+    def held(self, posts: MakePost) -> Post:
+        post = posts(Held())
+        post.allow()
+        return post
+
+    def during_a_call(self, post: Post, made: Made, act: Callable[[], object]) -> None:
+        """Work on a batch, and act while its first call is with SES."""
+        carrier = post.carrier
+        assert isinstance(carrier, Held)
+        with ThreadPoolExecutor(1) as worker:
+            done = worker.submit(post.work_off, made)
+            assert carrier.reached.wait(10)
+            act()
+            carrier.go.set()
+            done.result(timeout=20)
+
+    def test_a_stop_settles_the_call_and_parks_the_rest_at_once(self, held: Post) -> None:
+        made = held.make(200)
+        self.during_a_call(held, made, held.stopping.ask)
+        totals = made.check_books()
+        assert (totals.accepted, totals.pending, totals.ambiguous) == (50, 150, 0)
+        assert (made.due() or 0) <= made.store.seconds()
+
+    @pytest.mark.parametrize("action", ["pause", "cancel"])
+    def test_a_pause_or_cancel_lets_no_further_call_go(
+        self, held: Post, settings: Settings, action: str
+    ) -> None:
+        made = held.make(200)
+        steering = Campaigns(made.store, settings.store)
+        self.during_a_call(held, made, lambda: getattr(steering, action)(made.id))
+        assert held.carrier.calls == [50]
+        assert made.check_books().accepted == 50
+        if action == "cancel":
+            steering.close_pending(made.id)
+            assert made.check_books().cancelled == 150
+            assert made.field("finished_at")
+        assert held.used == 50
+
+    def test_a_zombie_whose_batch_was_taken_stops_and_settles_nothing(self, held: Post) -> None:
+        made = held.make(200)
+
+        def another_takes_it() -> None:
+            made.lapse()
+            held.ledger.claim(made.ref(), owner="another")
+
+        self.during_a_call(held, made, another_takes_it)
+        assert held.carrier.calls == [50]
+        totals = made.check_books()
+        assert (totals.ambiguous, totals.accepted, totals.pending) == (50, 0, 150)
+
+    def test_a_stop_ends_the_wait_for_the_rate(self, posts: MakePost) -> None:
+        post = posts(max_wait_seconds=30.0)
+        post.allow(rate=0.1)
+        made = post.make(5)
+        with ThreadPoolExecutor(1) as worker:
+            done = worker.submit(post.work_off, made)
+            line = made.store.keys.account(ACCOUNT).line
+            wait_until(lambda: made.store.client.zcard(line), "it waits for the rate", seconds=5)
+            post.stopping.ask()
+            done.result(timeout=2)
+        totals = made.check_books()
+        assert (totals.accepted, totals.pending, totals.ambiguous) == (1, 4, 0)
+        assert (made.due() or 0) <= made.store.seconds()
+
+
+class TestRedisAway:
+    """While Redis is away nothing is sent; when it is back, everybody waits no longer."""
+
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[RedisServer]:
+        own = RedisServer(tmp_path, "--appendfsync", "always")
+        own.start()
+        yield own
+        own.stop()
+
+    @pytest.fixture
+    def away(self, server: RedisServer, settings: Settings) -> Iterator[Post]:
+        redis = msgspec.structs.replace(settings.redis, url=server.url, timeout_seconds=0.3)
+        store = Store(redis)
+        post = Post(store, quick(msgspec.structs.replace(settings, redis=redis)), Held())
+        post.allow()
+        yield post
+        post.close()
+        store.close()
+
+    @pytest.mark.parametrize("trouble", ["restart", "freeze", "kill connections", "flush scripts"])
+    def test_in_the_middle_of_a_batch(self, away: Post, server: RedisServer, trouble: str) -> None:
+        made = away.make(300)
+        carrier = away.carrier
+        assert isinstance(carrier, Held)
+        with ThreadPoolExecutor(1) as worker:
+            done = worker.submit(away.work_off, made)
+            assert carrier.reached.wait(10)
+            if trouble == "restart":
+                server.stop()
+            elif trouble == "freeze":
+                server.freeze()
+            elif trouble == "kill connections":
+                server.client.client_kill_filter(_type="normal", skipme=True)
+            else:
+                server.client.script_flush()
+            carrier.go.set()
+            if trouble in ("restart", "freeze"):
+                wait_until(lambda: len(carrier.sent) == 50, "the call is answered", seconds=5)
+                with pytest.raises(TimeoutError):
+                    done.result(timeout=0.8)
+                assert len(carrier.calls) == 1
+                (server.start if trouble == "restart" else server.thaw)()
+            assert done.result(timeout=20).recipients == 300
+        assert Counter(carrier.addresses) == Counter(made.addresses)
+        assert made.check_books().accepted == 300
+
+    def test_a_stop_while_it_is_away_ends_after_the_grace(
+        self, server: RedisServer, settings: Settings
+    ) -> None:
+        redis = msgspec.structs.replace(settings.redis, url=server.url, timeout_seconds=0.2)
+        changed = quick(msgspec.structs.replace(settings, redis=redis), grace_seconds=0.5)
+        store, carrier = Store(redis), Held()
+        post = Post(store, changed, carrier)
+        post.allow()
+        made = post.make(100)
+        with ThreadPoolExecutor(1) as worker:
+            done = worker.submit(post.work_off, made)
+            assert carrier.reached.wait(10)
+            server.freeze()
+            carrier.go.set()
+            post.stopping.ask()
+            error = done.exception(timeout=8)
+            server.thaw()
+        assert "Redis" in str(error)
+        made.lapse()
+        heir = post.ledger.claim(made.ref(), owner="heir")
+        assert len(heir.open()) == 50
+        assert made.check_books().total == 100
+        store.close()

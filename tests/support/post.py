@@ -1,0 +1,108 @@
+"""A worker as `worker.runtime` puts it together, on real Redis, with the fake carrier as SES."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import msgspec
+
+from postroom import clock
+from postroom.model import AccountName
+from postroom.settings import Settings
+from postroom.store.budget import Allowance, Budget
+from postroom.store.connection import Store
+from postroom.store.dispatch import Dispatch
+from postroom.store.ledger import Ledger
+from postroom.store.live import Live
+from tests.support import campaigns
+from tests.support.campaigns import ACCOUNT, Made
+from tests.support.fake_carrier import FakeCarrier
+from worker import runtime
+from worker.delivery import BulkRest, Delivery
+from worker.postings import Compiler
+from worker.render import Mailing
+from worker.sender import Sent
+from worker.stopping import Stopping
+
+
+def quick(settings: Settings, **worker: Any) -> Settings:
+    """The same settings with waits that suit a test."""
+    retry = msgspec.structs.replace(
+        settings.retry, base_seconds=0.001, cap_seconds=0.01, max_attempts=3, max_parks=2
+    )
+    return msgspec.structs.replace(
+        settings, retry=retry, worker=msgspec.structs.replace(settings.worker, **worker)
+    )
+
+
+class Post:
+    """Everything between a Celery task and SES. One for each worker that a test plays."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        carrier: FakeCarrier,
+        *,
+        mode: Literal["auto", "bulk", "single"] = "auto",
+    ) -> None:
+        self.store, self.settings, self.carrier, self._mode = store, settings, carrier, mode
+        self.budget, self.dispatch = Budget(store), Dispatch(store, settings)
+        self.stopping = Stopping(clock.now, grace_seconds=settings.worker.grace_seconds)
+        self.ledger = Ledger(
+            store,
+            lease_seconds=settings.worker.lease_seconds,
+            retention_seconds=settings.store.retention_seconds,
+            max_crashes=settings.retry.max_crashes,
+        )
+        self._rest = BulkRest(clock.now, rest_seconds=settings.limiter.bulk_rest_seconds)
+        self._calls = ThreadPoolExecutor(8)
+        compiler = Compiler(
+            records=Live(store), senders=settings.senders, delivery=self._delivery
+        ).cached()
+        built = runtime.build(settings, stopping=self.stopping)
+        sender = dataclasses.replace(built.sender, postings=compiler)
+        self.worker = dataclasses.replace(built, sender=sender, postings=compiler)
+
+    def make(self, recipients: Any = 10, **more: Any) -> Made:
+        return campaigns.make(self.store, self.settings, recipients, **more)
+
+    def allow(self, *, rate: float = 1e6, quota: float = -1.0, **more: Any) -> None:
+        """SES tells what the account may send; the bucket is full."""
+        told: dict[str, Any] = {
+            "sent": -1.0,
+            "window_seconds": 86_400.0,
+            "cells": 288,
+            "burst_seconds": self.settings.limiter.burst_seconds,
+            "increase_per_second": self.settings.limiter.increase_per_second,
+            "requests_per_second": 0.0,
+            "refresh_seconds": self.settings.limiter.refresh_seconds,
+        }
+        self.budget.observe(ACCOUNT, Allowance(rate=rate, quota=quota, **{**told, **more}))
+        self.store.client.hset(self.store.keys.account(ACCOUNT).budget, "tokens", 1e9)
+
+    def work_off(self, made: Made, number: int = 0, *, owner: str = "me") -> Sent:
+        """Do one task, without asking for more work after it."""
+        return self.worker.sender.send(made.ref(number), owner=owner)
+
+    @property
+    def used(self) -> int:
+        return self.budget.status(ACCOUNT).used
+
+    def close(self) -> None:
+        self.stopping.ask()
+        self._calls.shutdown()
+        self.worker.publisher.close()
+        self.worker.store.close()
+
+    def _delivery(self, account: AccountName, mailing: Mailing) -> Delivery:
+        return Delivery(
+            account=account,
+            mode=self._mode,
+            mailing=mailing,
+            carrier=self.carrier,
+            rest=self._rest,
+            calls=self._calls,
+            bulk_call_size=self.settings.worker.bulk_call_size,
+            bulk_call_bytes=self.settings.worker.bulk_call_bytes,
+        )
