@@ -1,0 +1,135 @@
+"""The steps on Redis that intake is made of: each may be repeated, an old lease does nothing."""
+
+import pytest
+
+from postroom import ids, wire
+from postroom.model import BadRow, CampaignId, Recipient, Source
+from postroom.store.drafts import DraftGoneError, Drafts
+from postroom.store.split import Counts, Lease, SplitLostError, Splits, Written
+from tests.support.office import Office, campaign
+
+BATCH = wire.encode_recipients([Recipient("a@x.example"), Recipient("b@x.example")])
+NOTE = BadRow(row=3, kind="invalid", reason="no @ in the address")
+
+
+@pytest.fixture
+def splits(office: Office) -> Splits:
+    return Splits(office.store, office.settings)
+
+
+@pytest.fixture
+def shipped(office: Office) -> CampaignId:
+    return office.submitted(["a@x.example", "b@x.example"], batch_size=2)
+
+
+def claimed(splits: Splits, campaign_id: CampaignId, owner: str = "one") -> Lease:
+    lease = splits.claim(campaign_id, owner=owner, account=None)
+    assert lease is not None
+    return lease
+
+
+def written(first: int, states: bytes = b"px") -> Written:
+    counts = Counts(invalid=1, rows=3 + first)
+    return Written(first=first, batches=[BATCH], states=states, counts=counts, notes=[NOTE])
+
+
+def test_a_write_that_is_repeated_counts_once(
+    office: Office, splits: Splits, shipped: CampaignId
+) -> None:
+    lease = claimed(splits, shipped)
+    for _ in range(3):
+        splits.write(lease, written(0), held_back=False)
+    totals = office.checked(shipped).totals
+    assert (totals.total, totals.pending, totals.suppressed, totals.invalid) == (2, 1, 1, 1)
+    assert office.post.bad_rows(shipped) == [NOTE]
+
+
+def test_an_old_lease_writes_nothing_even_where_the_next_batch_is_due(
+    office: Office, splits: Splits, shipped: CampaignId
+) -> None:
+    old = claimed(splits, shipped)
+    office.store.client.hset(office.store.keys.campaign(shipped).campaign, "split_until", "1")
+    new = claimed(splits, shipped, owner="two")
+    assert new.fence == old.fence + 1
+    for step in (
+        lambda: splits.write(old, written(0), held_back=False),
+        lambda: splits.renew(old),
+        lambda: splits.finish(old, Counts(), (), held_back=False),
+    ):
+        with pytest.raises(SplitLostError):
+            step()
+    assert not splits.leave(old, halted="it is broken")
+    status = office.checked(shipped)
+    assert (status.totals.total, status.reason) == (0, "")
+    splits.write(new, written(0), held_back=False)
+    assert office.checked(shipped).totals.total == 2
+
+
+def test_a_gap_between_batches_is_never_written(
+    office: Office, splits: Splits, shipped: CampaignId
+) -> None:
+    lease = claimed(splits, shipped)
+    with pytest.raises(SplitLostError):
+        splits.write(lease, written(1), held_back=False)
+    assert office.checked(shipped).totals.total == 0
+
+
+def test_a_lease_that_was_given_back_is_free_at_once(splits: Splits, shipped: CampaignId) -> None:
+    lease = claimed(splits, shipped)
+    assert splits.claim(shipped, owner="two", account=None) is None
+    assert splits.leave(lease)
+    assert claimed(splits, shipped, owner="two").fence == lease.fence + 1
+
+
+def test_a_finish_that_is_repeated_changes_nothing(
+    office: Office, splits: Splits, shipped: CampaignId
+) -> None:
+    lease = claimed(splits, shipped)
+    splits.write(lease, written(0), held_back=False)
+    for _ in range(2):
+        assert not splits.finish(lease, Counts(invalid=1), [NOTE], held_back=False)
+    assert len(office.post.bad_rows(shipped)) == 2
+    assert splits.claim(shipped, owner="two", account=None) is None
+
+
+def test_a_draft_that_lacks_a_page_is_not_sealed(office: Office) -> None:
+    drafts = Drafts(office.store, office.settings.store)
+    campaign_id = ids.new_campaign_id(lambda: 1.0)
+    drafts.open(campaign_id, campaign(), Source(), key="")
+    drafts.add_page(campaign_id, 0, b"page")
+    with pytest.raises(DraftGoneError):
+        drafts.seal(campaign_id, pages=2)
+    drafts.add_page(campaign_id, 1, b"page")
+    drafts.seal(campaign_id, pages=2)
+    drafts.seal(campaign_id, pages=2)
+
+
+def test_a_draft_that_expired_is_not_brought_back_by_its_next_page(office: Office) -> None:
+    drafts = Drafts(office.store, office.settings.store)
+    campaign_id = ids.new_campaign_id(lambda: 1.0)
+    drafts.open(campaign_id, campaign(), Source(), key="")
+    keys = office.store.keys.campaign(campaign_id)
+    office.store.client.delete(keys.campaign)
+    with pytest.raises(DraftGoneError):
+        drafts.add_page(campaign_id, 0, b"page")
+    with pytest.raises(DraftGoneError):
+        drafts.seal(campaign_id, pages=0)
+    assert office.store.client.exists(keys.campaign, keys.pages) == 0
+
+
+def test_a_sealed_campaign_takes_no_further_page(office: Office, shipped: CampaignId) -> None:
+    with pytest.raises(DraftGoneError):
+        Drafts(office.store, office.settings.store).add_page(shipped, 0, b"other")
+    assert office.split(shipped).totals.total == 2
+
+
+def test_reports_of_rejected_recipients_tell_why(office: Office, shipped: CampaignId) -> None:
+    office.split(shipped)
+    keys = office.store.keys.campaign(shipped)
+    office.store.client.setrange(keys.ledger, 1, bytes([wire.FIRST_REASON]))
+    office.store.client.hset(keys.reasons, "MessageRejected: no such user", wire.FIRST_REASON)
+    rows = [(row.email, row.outcome, row.reason) for row in office.post.report(shipped)]
+    assert rows == [
+        ("a@x.example", "pending", ""),
+        ("b@x.example", "rejected", "MessageRejected: no such user"),
+    ]
