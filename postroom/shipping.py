@@ -88,6 +88,8 @@ def chunks_of(raw: BinaryIO) -> Iterator[bytes]:
     """Read a file to its end. Raises `BadInputError` when it cannot be read."""
     try:
         while chunk := raw.read(PAGE_BYTES):
+            if not isinstance(chunk, bytes):
+                raise BadInputError("recipients: the file was opened as text; open it with 'rb'")
             yield chunk
     except OSError as error:
         raise BadInputError(f"recipients: {error.strerror or error}") from None

@@ -49,22 +49,19 @@ class Reports:
     def _batch(self, ref: BatchRef, size: int) -> Iterator[tuple[Recipient, ReportRow]]:
         keys = self._store.keys.campaign(ref.campaign_id)
         start = ref.number * size
-        stored = self._store.ask(lambda client: client.hget(keys.batches, str(ref.number)))
-        codes = self._store.ask(
-            lambda client: client.getrange(keys.ledger, start, start + size - 1)
-        )
+        pipeline = self._store.client.pipeline(transaction=False)
+        pipeline.hget(keys.batches, str(ref.number))
+        pipeline.getrange(keys.ledger, start, start + size - 1)
+        pipeline.hgetall(keys.reasons)
+        stored, codes, numbered = self._store.ask(lambda _: pipeline.execute())
         if stored is None:
             raise UnknownCampaignError(f"the records of campaign {ref.campaign_id} have expired")
-        reasons = self._reasons(keys.reasons)
+        reasons = {int(number): reason.decode() for reason, number in numbered.items()}
         batch = wire.decode_batch(ref, stored)
         for recipient, code in zip(batch.recipients, codes, strict=True):
             outcome = wire.outcome_of(code)
             reason = _reason(outcome, code, reasons)
             yield recipient, ReportRow(email=recipient.email, outcome=outcome, reason=reason)
-
-    def _reasons(self, key: str) -> dict[int, str]:
-        found = self._store.ask(lambda client: client.hgetall(key))
-        return {int(number): reason.decode() for reason, number in found.items()}
 
 
 def _reason(outcome: Outcome, code: int, reasons: dict[int, str]) -> str:

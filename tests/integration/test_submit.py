@@ -222,6 +222,11 @@ def test_a_file_without_a_needed_column_is_refused_at_submit(office: Office) -> 
     assert office.post.submit(with_default, raw=io.BytesIO(b"email\nann@x.example\n")).created
 
 
+def test_a_file_that_was_opened_as_text_is_refused(office: Office) -> None:
+    with pytest.raises(BadInputError, match="open it with 'rb'"):
+        office.post.submit(campaign(), raw=io.StringIO("email\n"))  # type: ignore[arg-type]
+
+
 def test_a_service_without_settings_knows_the_senders_of_the_running_processes(
     settings: Settings, store: Store
 ) -> None:
