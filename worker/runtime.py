@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
@@ -25,6 +24,7 @@ from postroom.store.ledger import Ledger
 from postroom.store.live import Live
 from postroom.store.quota import QuotaTurns
 from worker.accounts import Accounts
+from worker.call_pool import CallPool
 from worker.calls import Caller, Posting
 from worker.delivery import BulkRest, Delivery
 from worker.limiter import Limiter
@@ -190,7 +190,7 @@ def _sender(
 
 def _postings(ground: _Ground) -> Callable[[CampaignId], Posting]:
     settings = ground.settings
-    calls = ThreadPoolExecutor(settings.worker.single_calls, thread_name_prefix="send-email")
+    calls = CallPool(settings.worker.single_calls)
     rest = BulkRest(clock.now, rest_seconds=settings.limiter.bulk_rest_seconds)
 
     def delivery(account: AccountName, mailing: Mailing) -> Delivery:
