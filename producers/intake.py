@@ -6,7 +6,8 @@ cut or on when it was read: so a producer that goes on finds the same batches ag
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
 
 from postroom import wire
 from postroom.address import NotAnAddressError, is_plain, sendable
@@ -81,11 +82,34 @@ def _mended(emails: list[str], numbers: Sequence[int]) -> dict[int, BadRow]:
     return wrong
 
 
+class Trail:
+    """Marks addresses in their order, so that another source is told from the same one."""
+
+    def __init__(self) -> None:
+        self._hash: Final = blake2b(digest_size=16)
+
+    def add(self, emails: Sequence[str]) -> str:
+        """Go on with these; returns the mark of all so far."""
+        self._hash.update("".join(f"{email}\n" for email in emails).encode())
+        return self._hash.hexdigest()
+
+
+class CutBatch(NamedTuple):
+    """One batch, ready to be stored."""
+
+    encoded: bytes
+    states: bytes
+    """A ledger byte for each of its recipients."""
+    trail: str
+    """Marks all addresses up to its last."""
+
+
 class Cutter:
     """Holds recipients until there are enough for a batch."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, trail: Trail) -> None:
         self._size: Final = batch_size
+        self._trail: Final = trail
         self._emails: list[str] = []
         self._states = bytearray()
         self._fields: dict[str, list[Any]] = {}
@@ -102,21 +126,22 @@ class Cutter:
         for name in self._fields.keys() - recipients.fields.keys():
             self._fields[name] += [None] * len(recipients.emails)
 
-    def full(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield each full batch, encoded, with its ledger bytes."""
+    def full(self) -> Iterator[CutBatch]:
+        """Yield each full batch."""
         whole = len(self._emails) // self._size * self._size
         for start in range(0, whole, self._size):
             yield self._batch(start, start + self._size)
         self._drop(whole)
 
-    def rest(self) -> Iterator[tuple[bytes, bytes]]:
+    def rest(self) -> Iterator[CutBatch]:
         """Yield the last batch, unless it is empty."""
         if self._emails:
             yield self._batch(0, len(self._emails))
             self._drop(len(self._emails))
 
-    def _batch(self, start: int, end: int) -> tuple[bytes, bytes]:
-        names, columns, holes = [], [self._emails[start:end]], {}
+    def _batch(self, start: int, end: int) -> CutBatch:
+        emails = self._emails[start:end]
+        names, columns, holes = [], [emails], {}
         for name, held in self._fields.items():
             column = held[start:end]
             if not _any_value(column):
@@ -125,7 +150,8 @@ class Cutter:
                 holes[name] = [at for at, value in enumerate(column) if value is None]
             names.append(name)
             columns.append(column)
-        return wire.encode_columns(names, columns, holes), bytes(self._states[start:end])
+        encoded = wire.encode_columns(names, columns, holes)
+        return CutBatch(encoded, bytes(self._states[start:end]), self._trail.add(emails))
 
     def _drop(self, count: int) -> None:
         del self._emails[:count]

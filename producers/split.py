@@ -5,13 +5,13 @@ comes to the first batch that is not there; the cut is the same, and so is every
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from postroom import template
 from postroom.errors import BadInputError
 from postroom.model import Campaign, Source
 from postroom.store.split import Lease
-from producers.intake import Cutter, Recipients, Sieve
+from producers.intake import Cutter, Recipients, Sieve, Trail
 from producers.lines import Lines
 from producers.patience import Patience
 from producers.rows import read_rows
@@ -42,18 +42,18 @@ class Split:
         Raises `UnreadableSourceError` or `BadInputError` when a person must look at the source,
         `StopRequested`, `SplitLostError`.
         """
-        sieve, cutter, tally = Sieve(), Cutter(campaign.batch_size), Tally(noted=lease.noted)
-        written = lease.batches * campaign.batch_size
+        sieve, tally = Sieve(), Tally(noted=lease.noted)
+        written = _Written(lease, campaign.batch_size)
+        cutter = Cutter(campaign.batch_size, written.trail)
         lines = Lines(unpacked(chunks))
         for rows in read_rows(lines, template.required_fields(campaign)):
             recipients = sieve.sift(rows)
             if source.strict:
                 _refuse_invalid(recipients)
             tally.add(recipients.bad, recipients.last, not_utf8=lines.not_utf8)
-            skipped = min(written, len(recipients.emails))
-            written -= skipped
-            self._add(cutter, recipients.after(skipped))
+            self._add(cutter, written.skip(recipients))
             self._writer.write(cutter.full(), tally)
+        written.check_end()
         tally.add((), lines.lines, not_utf8=lines.not_utf8)
         self._writer.write(cutter.rest(), tally)
         return self._writer.finish(tally)
@@ -61,6 +61,36 @@ class Split:
     def _add(self, cutter: Cutter, recipients: Recipients) -> None:
         suppressed = self._patience.ask(lambda: self._suppressed.find(recipients.keys))
         cutter.add(recipients, suppressed)
+
+
+class _Written:
+    """What earlier producers have written already: it is skipped, and must be the same."""
+
+    def __init__(self, lease: Lease, batch_size: int) -> None:
+        self.trail: Final = Trail()
+        self._expected: Final = lease.trail
+        self._left = lease.batches * batch_size
+
+    def skip(self, recipients: Recipients) -> Recipients:
+        """Return those who are in no batch yet. Raises `BadInputError`."""
+        if not self._left:
+            return recipients
+        skipped = min(self._left, len(recipients.emails))
+        self._left -= skipped
+        self._check(self.trail.add(recipients.emails[:skipped]), due=not self._left)
+        return recipients.after(skipped)
+
+    def check_end(self) -> None:
+        """The source has ended, perhaps within what was written. Raises `BadInputError`."""
+        if self._left:
+            self._check(self.trail.add(()), due=True)
+
+    def _check(self, trail: str, *, due: bool) -> None:
+        if due and trail != self._expected:
+            raise BadInputError(
+                "the source is another than the one that was read before: put that one back "
+                "and resume, or cancel the campaign"
+            )
 
 
 def _refuse_invalid(recipients: Recipients) -> None:

@@ -9,6 +9,7 @@ from postroom.errors import StoreUnavailableError
 from postroom.model import CampaignId
 from postroom.shipping import FULL
 from postroom.store.split import Lease, Splits, Written
+from producers.intake import CutBatch
 from producers.patience import Patience
 from producers.tally import Tally
 
@@ -17,9 +18,6 @@ _BYTES_A_WRITE: Final = 4 << 20
 _WRITES_BETWEEN_LOOKS: Final = 32
 _WAKE_SECONDS: Final = 1.0
 _Answer = TypeVar("_Answer")
-
-EncodedBatch = tuple[bytes, bytes]
-"""A batch and its ledger bytes."""
 
 
 class Line(Protocol):
@@ -54,15 +52,16 @@ class Writer:
         self._renew_at = 0.0
         self._wake_at = 0.0
 
-    def write(self, batches: Iterator[EncodedBatch], tally: Tally) -> None:
+    def write(self, batches: Iterator[CutBatch], tally: Tally) -> None:
         """Store batches, a few at a time."""
         while group := _group(batches):
             self._wait_for_room()
             self._store(
                 Written(
                     first=self._next,
-                    batches=[batch for batch, _ in group],
-                    states=b"".join(states for _, states in group),
+                    batches=[one.encoded for one in group],
+                    states=b"".join(one.states for one in group),
+                    trail=group[-1].trail,
                     counts=tally.counts,
                     notes=tally.take_notes(),
                 )
@@ -116,12 +115,12 @@ class Writer:
         return self._desk.patience.ask(step)
 
 
-def _group(batches: Iterator[EncodedBatch]) -> list[EncodedBatch]:
-    group: list[EncodedBatch] = []
+def _group(batches: Iterator[CutBatch]) -> list[CutBatch]:
+    group: list[CutBatch] = []
     size = 0
     for batch in batches:
         group.append(batch)
-        size += len(batch[0])
+        size += len(batch.encoded)
         if len(group) == _BATCHES_A_WRITE or size > _BYTES_A_WRITE:
             break
     return group

@@ -33,6 +33,8 @@ class Lease:
     """Written already, by producers before this one."""
     noted: int
     """Bad rows noted already."""
+    trail: str
+    """Marks the addresses in those batches, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,8 @@ class Written:
     batches: Sequence[bytes] = ()
     states: bytes = b""
     """A ledger byte for each of their recipients."""
+    trail: str = ""
+    """Marks all addresses up to the last of these batches."""
     counts: Counts = field(default_factory=Counts)
     notes: Sequence[BadRow] = ()
 
@@ -90,8 +94,14 @@ class Splits:
         )
         if answer != b"CLAIMED":
             return None
-        fence, batches, noted = rest
-        return Lease(campaign_id=campaign_id, fence=fence, batches=batches, noted=noted)
+        fence, batches, noted, trail = rest
+        return Lease(
+            campaign_id=campaign_id,
+            fence=fence,
+            batches=batches,
+            noted=noted,
+            trail=trail.decode(),
+        )
 
     def write(self, lease: Lease, written: Written, *, held_back: bool) -> None:
         """Store batches and enter them in the books; renews the lease.
@@ -107,7 +117,7 @@ class Splits:
             [
                 *(lease.fence, self._lease_seconds, written.first, len(written.batches)),
                 *(NOT_YET if held_back else 0, written.states, suppressed),
-                *(counts.invalid, counts.duplicate, counts.rows),
+                *(counts.invalid, counts.duplicate, counts.rows, written.trail),
                 *written.batches,
                 *map(wire.encode_bad_row, written.notes),
             ],

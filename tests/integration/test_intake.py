@@ -171,6 +171,30 @@ def test_a_mended_source_goes_on_after_resume(office: Office, tmp_path: Path) ->
     assert len(set(office.emails(submission.id))) == 60_000
 
 
+@pytest.mark.parametrize("other", ["shorter", "reordered"])
+def test_another_source_under_the_same_name_is_refused_and_nobody_is_mixed_up(
+    office: Office, tmp_path: Path, other: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(table(5_000))
+    submission = office.post.submit(campaign(batch_size=10), source=path.as_uri())
+    killed_after(office, submission.id, 2)
+    before = office.checked(submission.id).totals
+    first, *rows = table(5_000).splitlines(keepends=True)
+    changed = rows[:30] if other == "shorter" else rows[::-1]
+    path.write_bytes(first + b"".join(changed))
+    lapse(office, submission.id)
+    status = office.split(submission.id)
+    assert status.state is State.HALTED
+    assert status.reason.startswith("the source is another than the one that was read before")
+    assert status.totals == before
+
+    path.write_bytes(table(5_000))
+    office.post.resume(submission.id)
+    assert office.split(submission.id).totals.total == 5_000
+    assert len(set(office.emails(submission.id))) == 5_000
+
+
 def test_a_sender_that_the_producer_does_not_know_halts_the_campaign(
     office: Office, store: Store, settings: Settings
 ) -> None:
