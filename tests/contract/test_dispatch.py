@@ -369,6 +369,16 @@ class TestGrace:
         dispatch.release(turn)
         assert 50_000 < dispatch.release(turn).next_ms <= 60_001
 
+    def test_what_was_begun_goes_before_what_was_not(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
+        one = make(20)
+        keys = store.keys.campaign(one.id)
+        lapsed = {"7": store.seconds() - 1, "8": store.seconds() - 2}
+        store.client.zadd(keys.due, lapsed)
+        [turn] = dispatch.pick(ACCOUNT, Lane.BULK)
+        assert dispatch.release(turn).numbers == (8, 7, 0, 1)
+
 
 def _due(made: Made) -> bool:
     return all((made.due(number) or 0) <= made.store.seconds() for number in made.numbers)

@@ -12,7 +12,13 @@ if (has[1] or '') ~= '' or (has[2] or '') ~= '' then return {-2} end
 if (tonumber(has[3] or '') or 0) > now then
   return {math.ceil((tonumber(has[3]) - now) * 1000)}
 end
-local picked = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[1]))
+-- What a dead worker left, or was parked, goes before what nobody has begun (0): behind those it
+-- would wait for the end of the campaign.
+local most = tonumber(ARGV[1])
+local picked = redis.call('ZRANGEBYSCORE', due, '(0', now, 'LIMIT', 0, most)
+for _, n in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', 0, 'LIMIT', 0, most - #picked)) do
+  table.insert(picked, n)
+end
 for _, n in ipairs(picked) do
   redis.call('ZADD', due, string.format('%.3f', now + tonumber(ARGV[2])), n)
 end
