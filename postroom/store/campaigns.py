@@ -9,6 +9,7 @@ from postroom.model import AccountName, CampaignId, Lane
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Route
+from postroom.store.ending import Endings
 
 _SWEEP_BYTES: Final = 100_000
 _SWEEP_BATCHES: Final = 2_000
@@ -47,6 +48,7 @@ class Campaigns:
     def __init__(self, store: Store, settings: StoreSettings) -> None:
         self._store: Final = store
         self._retention: Final = settings.retention_seconds
+        self._endings: Final = Endings(store, retention_seconds=settings.retention_seconds)
 
     def pause(self, campaign_id: CampaignId) -> None:
         """Stop sending within a second. Raises `RefusedError`, `UnknownCampaignError`."""
@@ -78,13 +80,13 @@ class Campaigns:
         standing = self.standing(campaign_id)
         at_once = max(1, min(_SWEEP_BATCHES, _SWEEP_BYTES // standing.batch_size))
         closed, first, last = 0, 0, 0
-        keys = self._store.keys.campaign(campaign_id).all()
+        own = self._store.keys.campaign(campaign_id)
+        keys = [own.campaign, own.ledger, own.due]
         while not last:
-            now_closed, last = self._store.run(
-                "close_pending", keys, [first, at_once, self._retention]
-            )
+            now_closed, last = self._store.run("close_pending", keys, [first, at_once])
             closed += max(0, now_closed)
             first += at_once
+        self._endings.finish(campaign_id)
         self.retire(campaign_id)
         return closed
 

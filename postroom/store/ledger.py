@@ -13,6 +13,7 @@ from typing import Final
 from postroom.errors import CampaignStoppedError, LeaseLostError
 from postroom.model import BatchRef, CampaignId, Outcome, Settled
 from postroom.store.connection import Store
+from postroom.store.ending import Endings
 from postroom.wire import FIRST_REASON, LEDGER
 
 
@@ -52,7 +53,7 @@ class Ledger:
     ) -> None:
         self._store: Final = store
         self._lease: Final = lease_seconds
-        self._retention: Final = retention_seconds
+        self._endings: Final = Endings(store, retention_seconds=retention_seconds)
         self._max_crashes: Final = max_crashes
 
     def claim(self, ref: BatchRef, *, owner: str) -> Claim:
@@ -133,12 +134,8 @@ class Ledger:
         return bool(answer == b"DONE")
 
     def finish(self, campaign_id: CampaignId) -> bool:
-        """Date the end of a campaign of which nothing is open, and let its records expire.
-
-        True when it is over. Safe to repeat; raises `StoreUnavailableError`.
-        """
-        keys = self._store.keys.campaign(campaign_id)
-        return bool(self._store.run("finish_campaign", keys.all(), [self._retention]))
+        """Date the end of a campaign of which nothing is open. True when it is over."""
+        return self._endings.finish(campaign_id)
 
     def halt(self, campaign_id: CampaignId, reason: str) -> bool:
         """Stop a campaign until a person resumes it. True when this call halted it."""

@@ -14,6 +14,7 @@ from postroom.errors import LeaseLostError, UnknownCampaignError
 from postroom.model import AccountName, BadRow, Campaign, CampaignId, SenderName, Source
 from postroom.settings import Settings
 from postroom.store.connection import Store
+from postroom.store.ending import Endings
 
 NOT_YET: Final = 32_503_680_000
 """The year 3000: when the batches of a strict campaign are due until all rows proved good."""
@@ -66,7 +67,7 @@ class Splits:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store: Final = store
         self._lease_seconds: Final = settings.producer.lease_seconds
-        self._retention: Final = settings.store.retention_seconds
+        self._endings: Final = Endings(store, retention_seconds=settings.store.retention_seconds)
 
     def look_up(self, campaign_id: CampaignId) -> tuple[SenderName, Source] | None:
         """Return the sender and the source of a campaign; None when there is no such campaign."""
@@ -136,18 +137,19 @@ class Splits:
 
         Raises `SplitLostError`.
         """
+        keys = self._store.keys.campaign(lease.campaign_id)
         answer = self._store.run(
             "finish_split",
-            self._store.keys.campaign(lease.campaign_id).all(),
+            [keys.campaign, keys.pages, keys.due, keys.rows],
             [
-                *(lease.fence, self._retention, "1" if held_back else ""),
+                *(lease.fence, "1" if held_back else ""),
                 *(counts.invalid, counts.duplicate, counts.rows),
                 *map(wire.encode_bad_row, notes),
             ],
         )
         if answer == b"LOST":
             raise SplitLostError(f"campaign {lease.campaign_id}: lost")
-        return bool(answer == b"FINISHED")
+        return self._endings.finish(lease.campaign_id)
 
     def leave(self, lease: Lease, *, halted: str = "") -> bool:
         """Give the lease back; with a reason, halt the campaign. False: it was lost before."""

@@ -1,9 +1,9 @@
 -- close_pending: settle a run of a stopped campaign's recipients who are still pending, as
--- cancelled or expired. Safe to repeat and to interrupt. The last of them finishes the campaign.
--- KEYS[1] campaign  [2] pages  [3] batches  [4] ledger  [5] leases  [6] due  [7] reasons  [8] rows
--- ARGV     first batch, how many batches, retention seconds
+-- cancelled or expired. Safe to repeat and to interrupt.
+-- KEYS[1] campaign   KEYS[2] ledger   KEYS[3] due
+-- ARGV     first batch, how many batches
 -- Returns  {recipients closed, 1 when this run was the last} · {-1, 1} when nothing is to close
-local campaign, pages, ledger, due = KEYS[1], KEYS[2], KEYS[4], KEYS[6]
+local campaign, ledger, due = KEYS[1], KEYS[2], KEYS[3]
 local first, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local has = redis.call('HMGET', campaign, 'steer', 'batch_size', 'batches', 'finished_at')
@@ -23,13 +23,4 @@ if closed > 0 then
   redis.call('HINCRBY', campaign, 'pending', -closed)
   redis.call('HINCRBY', campaign, has[1], closed)
 end
-local last = first + count >= batches
-local now_open = redis.call('HMGET', campaign, 'pending', 'sending')
-if last and tonumber(now_open[1] or '0') + tonumber(now_open[2] or '0') == 0 then
-  local time = redis.call('TIME')
-  local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-  redis.call('HSET', campaign, 'finished_at', string.format('%.3f', now))
-  redis.call('UNLINK', pages, due)
-  for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[3]) end
-end
-return {closed, last and 1 or 0}
+return {closed, first + count >= batches and 1 or 0}
