@@ -111,9 +111,9 @@ class Drafts:
         """Record a campaign that could not be accepted, where nobody waits for the answer."""
         fields = {**_EMPTY, "name": name, "halted": reason, "spec": "", "batch_size": 1}
         created = self._begin(campaign_id, fields, keep_seconds=self._retention)
-        self._list(campaign_id, created)
         own = self._store.keys.campaign(campaign_id).campaign
         self._store.ask(lambda client: client.hset(own, "sealed_at", created))
+        self._list(campaign_id, created)
 
     def _begin(
         self,
