@@ -83,7 +83,8 @@ class QuotaKeeper:
             # rate is kept, and SES's refusals are the only word on the quota.
             self._observe(account, _configured(settings, self.limiter))
         else:
-            self._halt(account, f"its rate and quota cannot be read: {verdict.reason}")
+            hint = f"mend it, or set accounts.{account}.max_send_rate"
+            self._halt(account, f"its rate and quota cannot be read: {verdict.reason}; {hint}")
 
     def _halt(self, account: AccountName, reason: str) -> None:
         log.error("account.halted", account=account, reason=reason)

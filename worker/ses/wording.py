@@ -19,6 +19,8 @@ def without_recipients(text: str, sender: str, recipients: Sequence[str]) -> str
 
     It comes out the same for all recipients who fail for the same cause.
     """
+    if text.lstrip().startswith("<"):
+        return "a web page, not an answer of SES"
     bare = _replaced(text, sender, _OURS) if sender else text
     for address in recipients:
         bare = _replaced(bare, address, "an address")
