@@ -14,7 +14,7 @@ from postroom.model import BadRow
 from postroom.recipients import Format, Header, check_header, delimiter_of, field_name, header_of
 from producers.lines import Lines
 
-_MOST_ROWS: Final = 10_000
+_MOST_ROWS: Final = 4_000
 _FEWEST_ROWS: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
 
