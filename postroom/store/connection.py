@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from postroom.errors import StoreUnavailableError, UnsafeStoreError
+from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from postroom.settings import Redis as RedisSettings
 from postroom.store.keys import Keys
 
@@ -30,15 +30,7 @@ class Store:
 
     def __init__(self, settings: RedisSettings, *, client_name: str = "postroom") -> None:
         self.keys: Final = Keys(settings.prefix)
-        self.client: Final[redis.Redis] = redis.Redis.from_url(
-            settings.url,
-            socket_timeout=settings.timeout_seconds,
-            socket_connect_timeout=settings.timeout_seconds,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=25,
-            client_name=client_name,
-        )
+        self.client: Final = _client(settings, client_name)
         self._scripts: Final = cache(self._registered)
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
@@ -75,6 +67,22 @@ class Store:
 
     def close(self) -> None:
         self.client.close()
+
+
+def _client(settings: RedisSettings, name: str) -> redis.Redis:
+    try:
+        return redis.Redis.from_url(
+            settings.url,
+            socket_timeout=settings.timeout_seconds,
+            socket_connect_timeout=settings.timeout_seconds,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=25,
+            client_name=name,
+        )
+    except ValueError as error:
+        # The address may hold a password, so it is not repeated.
+        raise BadInputError(f"settings: redis.url (POSTROOM_REDIS_URL): {error}") from None
 
 
 @contextmanager

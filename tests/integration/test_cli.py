@@ -265,6 +265,13 @@ def test_redis_away_names_the_host_and_not_the_password(stack: LocalStack) -> No
     assert "s3cret" not in line
 
 
+def test_an_address_of_redis_that_is_none_is_bad_input(stack: LocalStack) -> None:
+    for url in ("somewhere", "redis://:s3cret@host:port/0"):
+        line = one_line(run(stack, "list", POSTROOM_REDIS_URL=url), 2)
+        assert "POSTROOM_REDIS_URL" in line
+        assert "s3cret" not in line
+
+
 def test_a_reader_that_leaves_early_is_no_fault(stack: LocalStack, tmp_path: Path) -> None:
     campaign = submitted(stack, tmp_path, people=1_000)
     run(stack, "cancel", campaign)
