@@ -18,7 +18,7 @@ from postroom.errors import (
 )
 from postroom.model import AccountName, OnAmbiguous, Outcome, Recipient, Settled
 from postroom.settings import Retry
-from postroom.store.budget import Grant
+from postroom.store.budget import Ask, Grant
 from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim
 from worker.delivery import Call, Delivery
@@ -95,13 +95,15 @@ class Caller:
         """
         posting = work.posting
         bulk = posting.delivery.bulk()
-        grant = self.limiter.take(
-            posting.route.account,
+        ask = Ask(
             waiter=work.owner,
             wanted=min(len(work.open), posting.delivery.call_size()),
             lane=posting.route.lane,
             bulk_request=bulk,
+            campaign_id=posting.route.campaign_id,
+            weight=posting.route.weight,
         )
+        grant = self.limiter.take(posting.route.account, ask)
         number = work.claim.ref.number
         call = posting.delivery.prepare(number, work.next(grant.recipients), bulk=bulk)
         begun_at = self.clock()

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from postroom.clock import Sleep
 from postroom.errors import BudgetExhaustedError, NeedsPersonError
-from postroom.model import AccountName, Lane
-from postroom.store.budget import Grant, Wait, Why
+from postroom.model import AccountName
+from postroom.store.budget import Ask, Grant, Wait, Why
 
 _WHY: Final = {
     Why.RATE: "waiting for the send rate",
@@ -20,16 +20,7 @@ _WHY: Final = {
 class Purse(Protocol):
     """The budget, as far as the limiter asks it. Store errors are waited out behind it."""
 
-    def take(
-        self,
-        account: AccountName,
-        *,
-        waiter: str,
-        wanted: int,
-        lane: Lane,
-        bulk_request: bool,
-        max_wait_seconds: float,
-    ) -> Grant | Wait: ...
+    def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +32,14 @@ class Limiter:
     stopping: Callable[[], bool]
     max_wait_seconds: float
 
-    def take(
-        self, account: AccountName, *, waiter: str, wanted: int, lane: Lane, bulk_request: bool
-    ) -> Grant:
-        """Wait until up to `wanted` recipients may be sent.
+    def take(self, account: AccountName, ask: Ask) -> Grant:
+        """Wait until up to what is wanted may be sent.
 
         Raises `BudgetExhaustedError` when the wait would be long or the process stops, and
         `NeedsPersonError`. Nothing is sent on any of them.
         """
         while not self.stopping():
-            answer = self.purse.take(
-                account,
-                waiter=waiter,
-                wanted=wanted,
-                lane=lane,
-                bulk_request=bulk_request,
-                max_wait_seconds=self.max_wait_seconds,
-            )
+            answer = self.purse.take(account, ask, max_wait_seconds=self.max_wait_seconds)
             if isinstance(answer, Grant):
                 return answer
             if answer.why is Why.HALTED:

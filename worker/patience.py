@@ -9,8 +9,8 @@ from typing import Final
 
 from tenacity import Retrying
 
-from postroom.model import AccountName, BatchRef, CampaignId, Lane, Settled
-from postroom.store.budget import Budget, Grant, Wait
+from postroom.model import AccountName, BatchRef, CampaignId, Settled
+from postroom.store.budget import Ask, Budget, Grant, Wait
 from postroom.store.ledger import Claim, Ledger
 
 
@@ -22,25 +22,8 @@ class PatientBudget:
         self._waiting: Final = waiting
         self._settling: Final = settling
 
-    def take(
-        self,
-        account: AccountName,
-        *,
-        waiter: str,
-        wanted: int,
-        lane: Lane,
-        bulk_request: bool,
-        max_wait_seconds: float,
-    ) -> Grant | Wait:
-        return self._waiting(
-            self._budget.take,
-            account,
-            waiter=waiter,
-            wanted=wanted,
-            lane=lane,
-            bulk_request=bulk_request,
-            max_wait_seconds=max_wait_seconds,
-        )
+    def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
+        return self._waiting(self._budget.take, account, ask, max_wait_seconds=max_wait_seconds)
 
     def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
         self._settling(self._budget.settle, account, grant, counted=counted, unsent=unsent)

@@ -4,7 +4,8 @@ The budget hash holds: `rate` allowed now and `rate_max` as SES says; `tokens` a
 `burst_seconds`; `quota` (-1: none), `used` by us in the window and `foreign` by others on the
 account; `window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
 `request_tokens`, `request_at` for SendBulkEmail requests; `reserved_quota` for the
-transactional lane, which last asked at `transactional_at`; `halted` and why; `throttled` so far.
+transactional lane, which last asked at `transactional_at`; `served_now`, where the turns in the
+line stand; `halted` and why; `throttled` so far.
 All times are Redis' clock. With no facts from SES yet, or with Redis away, nothing is granted.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from postroom.model import AccountName, Lane
+from postroom.model import AccountName, CampaignId, Lane
 from postroom.store.connection import Store
 
 _LANES: Final = {Lane.TRANSACTIONAL: 0, Lane.BULK: 1}
@@ -26,6 +27,20 @@ class Why(StrEnum):
     QUOTA = "quota"
     HALTED = "halted"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What one call wants of the budget."""
+
+    waiter: str
+    """Names the asker while it stands in line."""
+    wanted: int
+    lane: Lane
+    bulk_request: bool
+    """Whether it is a SendBulkEmail."""
+    campaign_id: CampaignId
+    weight: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,26 +101,25 @@ class Budget:
     def __init__(self, store: Store) -> None:
         self._store: Final = store
 
-    def take(
-        self,
-        account: AccountName,
-        *,
-        waiter: str,
-        wanted: int,
-        lane: Lane,
-        bulk_request: bool,
-        max_wait_seconds: float,
-    ) -> Grant | Wait:
-        """Take up to `wanted` recipients, or learn when to ask again.
+    def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
+        """Take up to what is wanted, or learn when to ask again.
 
-        `waiter` names the asker while it stands in line. A repeated take takes twice, which
-        errs on the safe side. Raises `StoreUnavailableError`.
+        A repeated take takes twice, which errs on the safe side. Raises
+        `StoreUnavailableError`.
         """
         keys = self._store.keys.account(account)
         granted, wait_ms, why, text, holds = self._store.run(
             "take_budget",
-            [keys.budget, keys.window, keys.line, keys.asks],
-            [waiter, wanted, _LANES[lane], int(bulk_request), int(max_wait_seconds * 1000)],
+            [keys.budget, keys.window, keys.line, keys.asks, keys.served],
+            [
+                ask.waiter,
+                ask.wanted,
+                _LANES[ask.lane],
+                int(ask.bulk_request),
+                int(max_wait_seconds * 1000),
+                f"{ask.weight:f}",
+                ask.campaign_id,
+            ],
         )
         if granted:
             return Grant(recipients=granted, stamp=text.decode(), holds=holds)

@@ -53,6 +53,8 @@ class AccountKeys:
     """Sorted set: who waits for tokens, in order."""
     asks: str
     """Hash: waiter -> recipients wanted|requests|when it was told to come back."""
+    served: str
+    """Hash: campaign -> recipients granted, divided by its weight; for turns in the line."""
     poll: str
     """String: who reads the quota from SES; expires."""
     asked: str
@@ -95,6 +97,7 @@ class Keys:
             window=f"{tag}window",
             line=f"{tag}line",
             asks=f"{tag}asks",
+            served=f"{tag}served",
             poll=f"{tag}poll",
             asked=f"{tag}asked",
         )

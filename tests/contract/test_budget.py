@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from postroom.model import AccountName, Lane
-from postroom.store.budget import Allowance, Budget, Grant, Wait, Why
+from postroom.store.budget import Allowance, Ask, Budget, Grant, Wait, Why
 from postroom.store.connection import Store
 from tests.support.waiting import wait_until
 
@@ -25,8 +25,10 @@ def budget(store: Store) -> Budget:
 @pytest.fixture
 def take(budget: Budget) -> Take:
     def taking(wanted: int = 1, waiter: str = "me", **more: Any) -> Grant | Wait:
-        asked = {"lane": Lane.BULK, "bulk_request": False, "max_wait_seconds": 5.0, **more}
-        return budget.take(ACCOUNT, waiter=waiter, wanted=wanted, **asked)
+        longest = more.pop("max_wait_seconds", 5.0)
+        usual = {"lane": Lane.BULK, "bulk_request": False, "campaign_id": "c1", "weight": 1.0}
+        ask = Ask(waiter=waiter, wanted=wanted, **{**usual, **more})
+        return budget.take(ACCOUNT, ask, max_wait_seconds=longest)
 
     return taking
 

@@ -1,18 +1,22 @@
 -- take_budget: grant up to `wanted` recipients from the token bucket and the rolling quota at once.
--- Waiters stand in one line, transactional before bulk, and are told when to come back: nobody
--- polls, nobody starves. While somebody is in line the bucket may overfill by the first one's
+-- Waiters stand in one line, transactional before bulk, then in turns by what their campaigns
+-- were granted for their weight, and are told when to come back: nobody polls, nobody starves,
+-- and a campaign with many waiters gets no more than one with few. While somebody is in line the bucket may overfill by the first one's
 -- call, so that coming back a moment late costs no rate.
 -- KEYS[1]  budget, a hash (see store/budget.py)     KEYS[2]  window, a hash slice -> recipients
 -- KEYS[3]  line, a sorted set of waiters            KEYS[4]  asks, a hash waiter ->
---          recipients wanted|SendBulkEmail requests|when it was told to come back
+--          recipients wanted|SendBulkEmail requests|when it was told to come back|weight|campaign
+-- KEYS[5]  served, a hash campaign -> recipients granted, divided by its weight
 -- ARGV     waiter, wanted, lane (0 transactional, 1 bulk), SendBulkEmail requests (0 or 1),
---          longest wait in ms that is worth standing in line for
+--          longest wait in ms that is worth standing in line for, weight, campaign
 -- Returns  {granted, ms to wait, why (rate, requests, quota, halted, unknown), stamp or detail,
 --          recipients that the bucket can hold}
 local LATE_SECONDS = 1
-local budget, window, line, asks = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local MOST_SERVED, SERVED_SECONDS = 256, 3600
+local budget, window, line, asks, served = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local waiter, wanted, lane = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local requests, max_wait = tonumber(ARGV[4]), tonumber(ARGV[5])
+local weight, campaign = tonumber(ARGV[6]), ARGV[7]
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
@@ -29,22 +33,52 @@ end
 if not has.rate_max then leave() return {0, 1000, 'unknown', '', 0} end
 if (has.halted or '') ~= '' then leave() return {0, 1000, 'halted', has.halted, 0} end
 
--- Who stands before me, and how much the first of the line was promised.
-local ahead, requests_ahead, promised = 0, 0, 0
-local mine = tonumber(redis.call('ZSCORE', line, waiter) or '') or (lane + 1) * 1e15
-for _, other in ipairs(redis.call('ZRANGE', line, 0, -1)) do
-  local ask = redis.call('HGET', asks, other) or '0|0|0'
-  local size, asked, back = string.match(ask, '^(%d+)|(%d+)|([%d%.]+)$')
+-- Start-time fair queueing: a call starts where its campaign's last one ended, but never before
+-- what is being served now, so being away earns nothing. Messages are all one campaign.
+local served_now, ends = number('served_now', 0), {}
+local function start_of(of_lane, of, size, of_weight)
+  if of_lane == 0 then of = '' end
+  local stored = of ~= '' and redis.call('HGET', served, of) or ''
+  local start = ends[of] or math.max(served_now, tonumber(stored or '') or 0)
+  ends[of] = start + size / of_weight
+  return start
+end
+
+local waiters, me = {}, nil
+local standing = redis.call('ZRANGE', line, 0, -1, 'WITHSCORES')
+for i = 1, #standing, 2 do
+  local name, turn = standing[i], tonumber(standing[i + 1])
+  local size, asked, back, of_weight, of =
+    string.match(redis.call('HGET', asks, name) or '0|0|0|1|', '^(%d+)|(%d+)|([%d%.]+)|([%d%.]+)|(.*)$')
   if tonumber(back) + LATE_SECONDS < now then
-    redis.call('ZREM', line, other)
-    redis.call('HDEL', asks, other)
+    redis.call('ZREM', line, name)
+    redis.call('HDEL', asks, name)
   else
-    if promised == 0 then promised = tonumber(size) end
-    if other ~= waiter and tonumber(redis.call('ZSCORE', line, other)) < mine then
-      ahead, requests_ahead = ahead + tonumber(size), requests_ahead + tonumber(asked)
-    end
+    local one = {lane = math.floor(turn / 1e15), turn = turn, size = tonumber(size), asked = tonumber(asked)}
+    one.start = start_of(one.lane, of, one.size, tonumber(of_weight))
+    table.insert(waiters, one)
+    if name == waiter then me = one end
   end
 end
+if not me then
+  me = {lane = lane, turn = (lane + 1) * 1e15, size = wanted, asked = requests}
+  me.start = start_of(lane, campaign, wanted, weight)
+end
+local function before(one, other)
+  if one.lane ~= other.lane then return one.lane < other.lane end
+  if one.start ~= other.start then return one.start < other.start end
+  return one.turn < other.turn
+end
+
+-- What goes out before me, and how much the first of the line was promised.
+local ahead, requests_ahead, first_of_line = 0, 0, nil
+for _, one in ipairs(waiters) do
+  if not first_of_line or before(one, first_of_line) then first_of_line = one end
+  if one ~= me and before(one, me) then
+    ahead, requests_ahead = ahead + one.size, requests_ahead + one.asked
+  end
+end
+local promised = first_of_line and first_of_line.size or 0
 
 -- Refill. A clock that was set back refills nothing.
 local elapsed = math.max(0, now - number('at', now))
@@ -113,17 +147,30 @@ if wait > 0 then
   if ms > max_wait then
     leave()
   else
-    if mine == (lane + 1) * 1e15 then
-      mine = lane * 1e15 + redis.call('HINCRBY', budget, 'turn', 1)
-      redis.call('ZADD', line, mine, waiter)
+    if me.turn == (lane + 1) * 1e15 then
+      redis.call('ZADD', line, lane * 1e15 + redis.call('HINCRBY', budget, 'turn', 1), waiter)
     end
-    redis.call('HSET', asks, waiter, wanted .. '|' .. requests .. '|' .. string.format('%.3f', now + wait))
+    redis.call('HSET', asks, waiter,
+      string.format('%d|%d|%.3f|%s|%s', wanted, requests, now + wait, ARGV[6], campaign))
   end
   return {0, ms, why, '', math.floor(holds)}
 end
 
 leave()
 keep(wanted)
+if lane == 1 then
+  -- The first of several waiters of one campaign may come back last: its start counts.
+  local start = math.max(served_now, tonumber(redis.call('HGET', served, campaign) or '') or 0)
+  redis.call('HSET', served, campaign, start + wanted / weight)
+  redis.call('EXPIRE', served, SERVED_SECONDS)
+  redis.call('HSET', budget, 'served_now', start)
+  if redis.call('HLEN', served) > MOST_SERVED then
+    local all = redis.call('HGETALL', served)
+    for i = 1, #all, 2 do
+      if tonumber(all[i + 1]) <= start then redis.call('HDEL', served, all[i]) end
+    end
+  end
+end
 if requests > 0 and request_rate > 0 then
   redis.call('HSET', budget, 'request_tokens', request_tokens - 1, 'request_at', string.format('%.6f', now))
 end
