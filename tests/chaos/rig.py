@@ -19,6 +19,8 @@ from typing import Any, Self
 from urllib.request import ProxyHandler, Request, build_opener
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from postroom import clock, settings
 from postroom.client import Postroom
@@ -92,7 +94,10 @@ class Rig:
         )
         self.settings = settings.load(self.environ)
         self.keys = Keys(self.settings.redis.prefix)
-        self.client = redis.Redis(port=self.redis_port, socket_timeout=2)
+        # Left to itself redis-py asks ten times, and the faults would wait for it.
+        self.client = redis.Redis(
+            port=self.redis_port, socket_timeout=1, retry=Retry(NoBackoff(), 0)
+        )
         self.post = Postroom(settings=self.settings)
         self.workers: list[Program] = []
         self.producers: list[Program] = []
