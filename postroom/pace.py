@@ -32,6 +32,13 @@ def paced(statuses: Iterable[Status], clock: Clock) -> Iterator[Status]:
             yield status
             continue
         rate = (status.totals.accepted - accepted) / (now - then)
-        remaining = status.totals.pending + status.totals.sending
-        eta = remaining / rate if rate and status.eta_seconds is not None else status.eta_seconds
-        yield replace(status, achieved_rate=rate, eta_seconds=eta)
+        yield replace(status, achieved_rate=rate, eta_seconds=_eta(status, rate))
+
+
+def _eta(status: Status, rate: float) -> float | None:
+    """Put the rate of the last seconds in place of the one the status reckons with."""
+    reckoned = status.achieved_rate or status.allowed_rate
+    if status.eta_seconds is None or not rate or not reckoned:
+        return status.eta_seconds
+    remaining = status.totals.pending + status.totals.sending
+    return max(0.0, status.eta_seconds - remaining / reckoned + remaining / rate)

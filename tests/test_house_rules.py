@@ -25,6 +25,7 @@ MAX_FUNCTION_LINES = 40
 FLOORS: Mapping[str, int] = {
     "postroom.model": 0,
     "postroom.errors": 0,
+    "postroom.estimate": 0,
     "postroom.address": 1,
     "postroom.clock": 1,
     "postroom.queues": 1,

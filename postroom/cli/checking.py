@@ -15,13 +15,13 @@ from postroom.cli import rows
 from postroom.cli.console import AsJson, say_json, tables
 from postroom.cli.submitting import CampaignFile, fault_in
 from postroom.cli.wording import count, printable, rate, span
+from postroom.estimate import time_needed
 from postroom.model import Campaign
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.directory import Directory
 
 _MARKS: Final = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
-_DAY: Final = 86_400
 
 
 class Found(Protocol):
@@ -88,16 +88,6 @@ def check(
     else:
         _show(checked)
     return 0 if checked.good else 1
-
-
-def time_needed(number: int, *, per_second: float, quota: float, sent: float) -> float:
-    """Return the seconds that so many recipients take under a rate and a rolling day's quota."""
-    at_rate = number / per_second
-    beyond = number - max(0.0, quota - sent)
-    if beyond <= 0:
-        return at_rate
-    whole_days = -(-beyond // quota) if quota else float("inf")
-    return max(at_rate, whole_days * _DAY)
 
 
 def _senders(loaded: Settings) -> Collection[str]:

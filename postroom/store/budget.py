@@ -89,6 +89,7 @@ class BudgetStatus:
     rate: float
     rate_max: float
     quota: float
+    window_seconds: float
     used: int
     foreign: int
     throttled: int
@@ -184,6 +185,7 @@ def _status(has: dict[str, Any]) -> BudgetStatus:
         rate=float(has.get("rate", 0)),
         rate_max=float(has.get("rate_max", 0)),
         quota=float(has.get("quota", -1)),
+        window_seconds=float(has.get("window_seconds", 86_400)),
         used=int(float(has.get("used", 0))),
         foreign=int(float(has.get("foreign", 0))),
         throttled=int(has.get("throttled", 0)),

@@ -5,8 +5,9 @@ from typing import Final
 
 from postroom.clock import utc
 from postroom.errors import UnknownCampaignError
+from postroom.estimate import DAY, time_needed
 from postroom.model import AccountName, CampaignId, Lane, State, Status, Totals
-from postroom.store.budget import Budget
+from postroom.store.budget import Budget, BudgetStatus
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 
@@ -17,6 +18,8 @@ _FACTS: Final = (
 )
 
 _Facts = dict[str, str]
+
+_SOON_SECONDS: Final = 12 * 3600
 
 
 class StatusReader:
@@ -41,7 +44,10 @@ class StatusReader:
 
     def _status(self, campaign_id: CampaignId, facts: _Facts, totals: Totals) -> Status:
         now = self._store.seconds()
-        state, reason, allowed = self._state(facts, totals, now)
+        account = AccountName(facts["account"])
+        budget = self._budget.status(account) if account else None
+        allowed = budget.rate if budget and budget.known else None
+        state, reason = self._state(facts, totals, now, budget)
         started, finished = _moment(facts["started_at"]), _moment(facts["finished_at"])
         lasted = 0.0 if started is None else (finished or now) - started
         achieved = totals.accepted / lasted if lasted > 0 else 0.0
@@ -54,25 +60,23 @@ class StatusReader:
             totals=totals,
             achieved_rate=achieved,
             allowed_rate=allowed,
-            eta_seconds=_eta(totals, achieved or allowed) if going else None,
+            eta_seconds=_eta(totals, achieved or allowed, budget) if going else None,
             started_at=started,
             finished_at=finished,
         )
 
-    def _state(self, facts: _Facts, totals: Totals, now: float) -> tuple[State, str, float | None]:
-        """Return the state, the reason for it, and the rate that the account allows."""
-        account = AccountName(facts["account"])
-        budget = self._budget.status(account) if account else None
-        allowed = budget.rate if budget and budget.known else None
+    def _state(
+        self, facts: _Facts, totals: Totals, now: float, budget: BudgetStatus | None
+    ) -> tuple[State, str]:
+        """Return the state and the reason for it."""
         state, reason = _own_state(facts, totals, now)
         if state is State.SENDING and budget is not None:
             if budget.halted:
-                return State.HALTED, budget.halted, allowed
-            if held := self._dispatch.held(account, Lane(facts["lane"])):
+                return State.HALTED, budget.halted
+            if held := self._dispatch.held(AccountName(facts["account"]), Lane(facts["lane"])):
                 why, seconds = held
-                goes_on = utc(now + seconds).strftime("%H:%M:%S UTC")
-                return State.WAITING, f"{why}; goes on at {goes_on}", allowed
-        return state, reason, allowed
+                return State.WAITING, f"{why}; goes on at {_told(now + seconds, now)}"
+        return state, reason
 
 
 def _own_state(facts: _Facts, totals: Totals, now: float) -> tuple[State, str]:
@@ -99,6 +103,20 @@ def _moment(stored: str) -> float | None:
     return float(stored) if stored else None
 
 
-def _eta(totals: Totals, rate: float | None) -> float | None:
-    remaining = totals.pending + totals.sending
-    return remaining / rate if rate else None
+def _told(moment: float, now: float) -> str:
+    """Tell a moment; with its date unless it is soon."""
+    form = "%H:%M:%S" if moment - now < _SOON_SECONDS else "%Y-%m-%d %H:%M:%S"
+    return f"{utc(moment):{form}} UTC"
+
+
+def _eta(totals: Totals, rate: float | None, budget: BudgetStatus | None) -> float | None:
+    if not rate:
+        return None
+    limited = budget is not None and budget.known and budget.quota >= 0
+    return time_needed(
+        totals.pending + totals.sending,
+        per_second=rate,
+        quota=budget.quota if budget and limited else float("inf"),
+        sent=budget.used + budget.foreign if budget else 0.0,
+        window_seconds=budget.window_seconds if budget else DAY,
+    )

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from postroom.cli import rows, view, wording
-from postroom.cli.checking import time_needed
 from postroom.cli.session import without_password
 from postroom.errors import BadInputError
+from postroom.estimate import time_needed
 from postroom.model import CampaignId, State, Status, Totals
 from postroom.records import status_record
 

@@ -18,7 +18,8 @@ GOING = Status(
 
 
 def after(accepted: int) -> Status:
-    return replace(GOING, totals=Totals(total=100, pending=100 - accepted, accepted=accepted))
+    totals = Totals(total=100, pending=100 - accepted, accepted=accepted)
+    return replace(GOING, totals=totals, eta_seconds=100.0 - accepted)
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
@@ -26,6 +27,12 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     shown = list(paced(map(after, [0, 40, 40, 50]), lambda: next(moments)))
     assert [status.achieved_rate for status in shown] == [1.0, 40.0, 0.0, 10 / 6]
     assert shown[3].eta_seconds == 50 / (10 / 6)
+
+
+def test_a_wait_for_the_quota_stays_in_the_estimate() -> None:
+    moments = iter([0.0, 1.0])
+    waits = [replace(after(done), eta_seconds=100.0 - done + 3_600) for done in (0, 40)]
+    assert list(paced(waits, lambda: next(moments)))[1].eta_seconds == 60 / 40 + 3_600
 
 
 def test_a_finished_campaign_shows_the_rate_of_the_whole() -> None:
