@@ -36,9 +36,18 @@ from postroom.store.live import Live
 from tests.support import campaigns
 from tests.support.campaigns import ACCOUNT, Made
 
-RECIPIENTS, BATCH = 11, 4
+RECIPIENTS, BATCH = 5, 3
 LATER_SECONDS = 200
 """Longer than every lease, grace and rest."""
+
+STOPS = st.sampled_from([0, 1, 2, 3, 20])
+"""Steps of a run before it stops: after its claim come begin, SES, settle; begin, SES, ..."""
+
+ANSWERS = st.lists(
+    st.sampled_from(["accepted", "accepted", "rejected", "again", "lost", "lost but accepted"]),
+    min_size=BATCH,
+    max_size=BATCH,
+)
 
 
 @dataclass(eq=False)
@@ -88,7 +97,8 @@ class Books(RuleBasedStateMachine):
         self.runs: list[Run] = []
         self.owners = 0
         self.ses: Counter[tuple[int, int]] = Counter()
-        self.cancelled = False
+        self.known: set[tuple[int, int]] = set()
+        """Who is accepted by the word of a worker that settled it."""
         self.made: Made = campaigns.make(
             store, settings, RECIPIENTS, batch_size=BATCH, on_ambiguous=policy
         )
@@ -110,118 +120,69 @@ class Books(RuleBasedStateMachine):
         self.janitor.sweep(now=self.store.seconds())
 
     @precondition(lambda self: self.broker.messages)
-    @rule(data=st.data(), again=st.booleans())
-    def deliver(self, data: st.DataObject, *, again: bool) -> None:
+    @rule(data=st.data(), again=st.booleans(), stops=STOPS)
+    def deliver(self, data: st.DataObject, stops: int, *, again: bool) -> None:
         ref = data.draw(st.sampled_from(self.broker.messages))
         if not again:
             self.broker.messages.remove(ref)
-        self._claim(ref.number)
+        self._work(ref.number, stops, data)
 
     @precondition(lambda self: self.broker.messages)
     @rule()
     def the_queue_is_lost(self) -> None:
         self.broker.messages.clear()
 
-    @rule(number=st.integers(0, 3))
-    def a_message_from_nowhere(self, number: int) -> None:
-        self._claim(number)
+    @rule(data=st.data(), number=st.integers(0, 1), stops=STOPS)
+    def a_message_from_nowhere(self, data: st.DataObject, number: int, stops: int) -> None:
+        self._work(number, stops, data)
 
-    # What one run does, step by step. A run of which no rule comes any more has crashed.
-
-    @precondition(lambda self: self._at("open"))
-    @rule(data=st.data(), count=st.integers(1, BATCH))
-    def begin(self, data: st.DataObject, count: int) -> None:
-        run = data.draw(st.sampled_from(self._at("open")))
-        ask = Ask(
-            waiter=str(id(run)),
-            wanted=count,
-            lane=Lane.BULK,
-            bulk_request=True,
-            campaign_id=CampaignId("c"),
-            weight=1.0,
-        )
-        answer = self.budget.take(ACCOUNT, ask, max_wait_seconds=1)
-        assert isinstance(answer, Grant)
-        run.grant, run.begun = answer, run.open[: answer.recipients]
-        self._begin(run)
-
-    @precondition(lambda self: self._at("begun"))
-    @rule(data=st.data())
-    def begin_again_for_its_reply_was_lost(self, data: st.DataObject) -> None:
-        self._begin(data.draw(st.sampled_from(self._at("begun"))))
-
-    @precondition(lambda self: self._at("begun"))
-    @rule(
-        data=st.data(),
-        answers=st.lists(
-            st.sampled_from(["accepted", "rejected", "again", "lost", "lost but accepted"]),
-            min_size=BATCH,
-            max_size=BATCH,
-        ),
-    )
-    def call_ses(self, data: st.DataObject, answers: list[str]) -> None:
-        run = data.draw(st.sampled_from(self._at("begun")))
-        number = run.claim.ref.number
-        run.outcomes = []
-        for index, answer in zip(run.begun, answers, strict=False):
-            if "accepted" in answer:
-                self.ses[number, index] += 1
-            run.outcomes.append(self._outcome(index, answer))
-
-    @precondition(lambda self: self._at("answered"))
-    @rule(data=st.data(), times=st.integers(1, 2))
-    def settle(self, data: st.DataObject, times: int) -> None:
-        run = data.draw(st.sampled_from(self._at("answered")))
-        assert run.outcomes is not None
-        assert run.grant is not None
-        try:
-            for _ in range(times):
-                self.ledger.settle(run.claim, run.outcomes)
-        except LeaseLostError:
-            self.runs.remove(run)
-            return
-        counted = sum(
-            one.outcome in (Outcome.ACCEPTED, Outcome.AMBIGUOUS) or one.reason == "lost"
-            for one in run.outcomes
-        )
-        unsent = run.grant.recipients - len(run.begun)
-        self.budget.settle(ACCOUNT, run.grant, counted=counted, unsent=unsent)
-        again = [one.index for one in run.outcomes if one.outcome is Outcome.PENDING]
-        run.open = [index for index in run.open if index not in run.begun] + again
-        run.begun, run.grant, run.outcomes = [], None, None
-
-    @precondition(lambda self: self._at("idle"))
-    @rule(data=st.data(), seconds=st.sampled_from([0.0, 60.0]), spent=st.booleans())
-    def leave(self, data: st.DataObject, seconds: float, *, spent: bool) -> None:
-        run = data.draw(st.sampled_from(self._at("idle")))
-        self.runs.remove(run)
-        try:
-            self.ledger.leave(run.claim, wake_seconds=seconds, tries_spent=spent)
-        except LeaseLostError:
-            return
-        self.line.ended(self.made.route, run.claim.ref, sent=0)
+    # What a run does that stopped: it goes on, or no rule comes for it any more: it has crashed.
 
     @precondition(lambda self: self.runs)
+    @rule(data=st.data(), steps=st.integers(1, 4))
+    def a_run_goes_on(self, data: st.DataObject, steps: int) -> None:
+        run = data.draw(st.sampled_from(self.runs))
+        for _ in range(steps):
+            if run in self.runs:
+                self._step(run, data)
+
+    @rule(data=st.data(), number=st.integers(0, 1), stops=STOPS, heir_stops=STOPS)
+    def a_worker_taken_for_dead_comes_back(
+        self, data: st.DataObject, number: int, stops: int, heir_stops: int
+    ) -> None:
+        zombie = self._work(number, stops, data)
+        self.much_time_passes()
+        self._work(number, heir_stops, data)
+        for _ in range(data.draw(st.integers(1, 3))):
+            if zombie in self.runs:
+                self._step(zombie, data)
+
+    @precondition(lambda self: self._begun())
     @rule(data=st.data())
-    def crash(self, data: st.DataObject) -> None:
-        self.runs.remove(data.draw(st.sampled_from(self.runs)))
+    def a_begin_is_repeated_for_its_reply_was_lost(self, data: st.DataObject) -> None:
+        self._begin(data.draw(st.sampled_from(self._begun())))
 
     # What people and time do.
 
-    @rule()
-    def pause(self) -> None:
+    @rule(data=st.data(), steps=st.integers(0, 3), stays=st.sampled_from([False, False, True]))
+    def pause(self, data: st.DataObject, steps: int, *, stays: bool) -> None:
         self._steer("pause")
+        for _ in range(steps):
+            if self.runs:
+                self._step(data.draw(st.sampled_from(self.runs)), data)
+        if not stays:
+            self.resume()
 
     @rule()
     def resume(self) -> None:
-        self._steer("resume")
-        if not self.cancelled:
+        if self._steer("resume"):
             self.line.wake(self.made.route)
 
-    @precondition(lambda self: sum(self.ses.values()) > RECIPIENTS // 2)
-    @rule()
-    def cancel(self) -> None:
-        self.cancelled = self._steer("cancel") or self.cancelled
+    @precondition(lambda self: sum(self.ses.values()) >= BATCH)
+    @rule(sure=st.sampled_from([False, False, True]))
+    def cancel(self, *, sure: bool) -> None:
+        if sure:
+            self._steer("cancel")
 
     @rule()
     def much_time_passes(self) -> None:
@@ -258,6 +219,7 @@ class Books(RuleBasedStateMachine):
     def what_the_ledger_says_is_true(self) -> None:
         for at, code in enumerate(self.made.ledger):
             here = divmod(at, BATCH)
+            assert code == ord("a") or here not in self.known
             assert code != ord("a") or self.ses[here] >= 1
             if self.policy is OnAmbiguous.SKIP:
                 assert code != ord("p") or self.ses[here] == 0
@@ -281,8 +243,7 @@ class Books(RuleBasedStateMachine):
         assert set(self.live.campaigns()) == set() or self._retired()
         if self.policy is OnAmbiguous.RESEND:
             assert totals.ambiguous == 0
-            left_out = RECIPIENTS - totals.rejected - totals.cancelled
-            assert len([one for one, count in self.ses.items() if count]) >= left_out
+            assert totals.accepted == RECIPIENTS - totals.rejected - totals.cancelled
 
     # Hands.
 
@@ -303,14 +264,81 @@ class Books(RuleBasedStateMachine):
         )
         self.store.client.hset(self.store.keys.account(ACCOUNT).budget, "tokens", 1e9)
 
-    def _at(self, stage: str) -> list[Run]:
-        stages = {
-            "open": lambda run: run.open and not run.begun,
-            "idle": lambda run: not run.begun,
-            "begun": lambda run: run.begun and run.outcomes is None,
-            "answered": lambda run: run.outcomes is not None,
-        }
-        return [run for run in self.runs if stages[stage](run)]
+    def _begun(self) -> list[Run]:
+        return [run for run in self.runs if run.begun and run.outcomes is None]
+
+    def _work(self, number: int, steps: int, data: st.DataObject) -> Run | None:
+        """A worker takes a message, and stops after so many steps, or when it is done."""
+        run = self._claim(number)
+        for _ in range(steps):
+            if run in self.runs:
+                self._step(run, data)
+        return run
+
+    def _step(self, run: Run | None, data: st.DataObject) -> None:
+        assert run is not None
+        if run.outcomes is not None:
+            self._settle(run, times=data.draw(st.integers(1, 2)))
+        elif run.begun:
+            self._call_ses(run, data.draw(ANSWERS))
+        elif run.open:
+            self._take_and_begin(run, data.draw(st.integers(1, BATCH)))
+        else:
+            self._leave(run)
+
+    def _take_and_begin(self, run: Run, count: int) -> None:
+        ask = Ask(
+            waiter=str(id(run)),
+            wanted=count,
+            lane=Lane.BULK,
+            bulk_request=True,
+            campaign_id=self.made.id,
+            weight=1.0,
+        )
+        grant = self.budget.take(ACCOUNT, ask, max_wait_seconds=1)
+        assert isinstance(grant, Grant)
+        run.grant, run.begun = grant, run.open[: grant.recipients]
+        self._begin(run)
+
+    def _call_ses(self, run: Run, answers: list[str]) -> None:
+        number = run.claim.ref.number
+        run.outcomes = []
+        for index, answer in zip(run.begun, answers, strict=False):
+            # Under resend one who was begun by a worker taken for dead may be begun by another.
+            assert (number, index) not in self.known or self._is_zombie(run)
+            self.ses[number, index] += "accepted" in answer
+            run.outcomes.append(self._outcome(index, answer))
+
+    def _settle(self, run: Run, *, times: int) -> None:
+        assert run.outcomes is not None
+        assert run.grant is not None
+        try:
+            for _ in range(times):
+                self.ledger.settle(run.claim, run.outcomes)
+        except LeaseLostError:
+            self.runs.remove(run)
+            return
+        number, done = run.claim.ref.number, run.outcomes
+        self.known |= {(number, one.index) for one in done if one.outcome is Outcome.ACCEPTED}
+        sure = [one for one in done if one.outcome is not Outcome.ACCEPTED and one.reason != "lost"]
+        unsent = run.grant.recipients - len(done)
+        self.budget.settle(ACCOUNT, run.grant, counted=len(done) - len(sure), unsent=unsent)
+        again = [one.index for one in done if one.outcome is Outcome.PENDING]
+        run.open = [index for index in run.open if index not in run.begun] + again
+        run.begun, run.grant, run.outcomes = [], None, None
+
+    def _leave(self, run: Run) -> None:
+        self.runs.remove(run)
+        try:
+            self.ledger.leave(run.claim)
+        except LeaseLostError:
+            return
+        self.line.ended(self.made.route, run.claim.ref, sent=0)
+
+    def _is_zombie(self, run: Run) -> bool:
+        leases = self.store.keys.campaign(self.made.id).leases
+        record = self.store.client.hget(leases, str(run.claim.ref.number)) or b""
+        return record.split(b"|")[0] != str(run.claim.fence).encode()
 
     def _claim(self, number: int) -> Run | None:
         self.owners += 1
@@ -353,8 +381,7 @@ class Books(RuleBasedStateMachine):
             return
         if run.open:
             self.ledger.begin(run.claim, run.open)
-            for index in run.open:
-                self.ses[number, index] += 1
+            self.ses.update((number, index) for index in run.open)
             done = [Settled(index=index, outcome=Outcome.ACCEPTED) for index in run.open]
             self.ledger.settle(run.claim, done)
         self.runs.remove(run)
@@ -380,8 +407,8 @@ def test_the_books_balance_whatever_happens(
     run_state_machine_as_test(
         lambda: Books(store, settings, policy),
         settings=given_settings(
-            max_examples=100,
-            stateful_step_count=50,
+            max_examples=120,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
