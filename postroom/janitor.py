@@ -6,10 +6,12 @@ themselves; `postroom doctor` shows the same by hand.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
+from postroom.errors import RefusedError, UnknownCampaignError
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim, NotClaimed
@@ -74,11 +76,13 @@ class Janitor:
 
     def sweep(self, *, now: float) -> list[Finding]:
         """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds."""
-        found = []
+        repaired = []
         for finding in self.findings(now=now):
-            finding.repair()
-            found.append(finding)
-        return found
+            # Somebody may have steered the campaign, or its records expired, since the look.
+            with suppress(RefusedError, UnknownCampaignError):
+                finding.repair()
+                repaired.append(finding)
+        return repaired
 
     def findings(self, *, now: float) -> Iterator[Finding]:
         """Yield what nobody is looking after, one campaign after the other."""

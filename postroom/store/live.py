@@ -1,7 +1,10 @@
 """Every campaign that is not over, as the janitor sees it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import redis
 
 from postroom.errors import UnknownCampaignError
 from postroom.model import AccountName, Campaign, CampaignId, Lane
@@ -13,6 +16,8 @@ _FIELDS: Final = (
     *("batch_size", "account", "lane", "weight", "steer", "halted", "sealed_at"),
     *("split", "split_until", "not_after", "pending", "sending"),
 )
+
+_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +63,11 @@ class Live:
         self._store: Final = store
 
     def campaigns(self) -> list[LiveCampaign]:
-        ids: set[bytes] = self._store.ask(lambda client: client.smembers(self._store.keys.live))
-        return [self._look(CampaignId(one.decode())) for one in sorted(ids)]
+        members: set[bytes] = self._store.ask(lambda client: client.smembers(self._store.keys.live))
+        ids = sorted(CampaignId(one.decode()) for one in members)
+        return [
+            one for at in range(0, len(ids), _AT_ONCE) for one in self._look(ids[at:][:_AT_ONCE])
+        ]
 
     def campaign(self, campaign_id: CampaignId) -> Campaign:
         """Return a campaign as it was submitted.
@@ -96,22 +104,30 @@ class Live:
         )
         return bool(taken)
 
-    def _look(self, campaign_id: CampaignId) -> LiveCampaign:
-        key = self._store.keys.campaign(campaign_id).campaign
-        found = self._store.ask(lambda client: client.hmget(key, _FIELDS))
-        has = {name: (value or b"").decode() for name, value in zip(_FIELDS, found, strict=True)}
-        return LiveCampaign(
-            id=campaign_id,
-            exists=bool(has["batch_size"]),
-            route=_route(campaign_id, has),
-            steer=has["steer"],
-            halted=bool(has["halted"]),
-            split=has["split"] == "1",
-            split_until=float(has["split_until"] or 0),
-            not_after=float(has["not_after"]) if has["not_after"] else None,
-            pending=int(has["pending"] or 0),
-            sending=int(has["sending"] or 0),
-        )
+    def _look(self, ids: Sequence[CampaignId]) -> list[LiveCampaign]:
+        def read(client: redis.Redis) -> list[list[bytes | None]]:
+            pipeline = client.pipeline(transaction=False)
+            for one in ids:
+                pipeline.hmget(self._store.keys.campaign(one).campaign, _FIELDS)
+            return list(pipeline.execute())
+
+        return list(map(_live_campaign, ids, self._store.ask(read)))
+
+
+def _live_campaign(campaign_id: CampaignId, found: Sequence[bytes | None]) -> LiveCampaign:
+    has = {name: (value or b"").decode() for name, value in zip(_FIELDS, found, strict=True)}
+    return LiveCampaign(
+        id=campaign_id,
+        exists=bool(has["batch_size"]),
+        route=_route(campaign_id, has),
+        steer=has["steer"],
+        halted=bool(has["halted"]),
+        split=has["split"] == "1",
+        split_until=float(has["split_until"] or 0),
+        not_after=float(has["not_after"]) if has["not_after"] else None,
+        pending=int(has["pending"] or 0),
+        sending=int(has["sending"] or 0),
+    )
 
 
 def _route(campaign_id: CampaignId, has: dict[str, str]) -> Route | None:
