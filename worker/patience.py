@@ -5,10 +5,12 @@ what it cannot write is in doubt afterwards.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from tenacity import Retrying
 
+from postroom.errors import StoreUnavailableError
 from postroom.model import AccountName, BatchRef, CampaignId, Settled
 from postroom.store.budget import Ask, Budget, Grant, Wait
 from postroom.store.ledger import Claim, Ledger
@@ -17,16 +19,20 @@ from postroom.store.ledger import Claim, Ledger
 class PatientBudget:
     """The budget; a take that may have run is taken again, which errs on the safe side."""
 
-    def __init__(self, budget: Budget, waiting: Retrying, *, settling: Retrying) -> None:
+    def __init__(self, budget: Budget, waiting: Retrying) -> None:
         self._budget: Final = budget
         self._waiting: Final = waiting
-        self._settling: Final = settling
 
     def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
         return self._waiting(self._budget.take, account, ask, max_wait_seconds=max_wait_seconds)
 
     def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
-        self._settling(self._budget.settle, account, grant, counted=counted, unsent=unsent)
+        """Settle once: a repeat of one that ran could give back what was granted to others.
+
+        A grant that is not settled stays counted in full, which errs on the safe side.
+        """
+        with suppress(StoreUnavailableError):
+            self._budget.settle(account, grant, counted=counted, unsent=unsent)
 
     def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
         return self._waiting(self._budget.throttled, account, factor=factor, refused=refused)

@@ -153,7 +153,7 @@ def _sender(
     settings, stopping = ground.settings, ground.stopping
     waiting = store_waits(stopping.sleep, stopping.asked)
     settling = store_waits(clock.sleep, stopping.overdue)
-    budget = PatientBudget(ground.budget, waiting, settling=settling)
+    budget = PatientBudget(ground.budget, waiting)
     books = PatientLedger(ground.ledger, waiting, settling=settling)
     accounts = Accounts(
         budgets=budget,
