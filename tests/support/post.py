@@ -1,26 +1,22 @@
 """A worker as `worker.runtime` puts it together, on real Redis, with the fake carrier as SES."""
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import msgspec
 
 from postroom import clock
-from postroom.model import AccountName
+from postroom.model import CampaignId
 from postroom.settings import Settings
 from postroom.store.budget import Allowance, Budget
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.ledger import Ledger
-from postroom.store.live import Live
 from tests.support import campaigns
 from tests.support.campaigns import ACCOUNT, Made
 from tests.support.fake_carrier import FakeCarrier
 from worker import runtime
-from worker.delivery import BulkRest, Delivery
-from worker.postings import Compiler
-from worker.render import Mailing
+from worker.calls import Posting
 from worker.sender import Sent
 from worker.stopping import Stopping
 
@@ -55,14 +51,10 @@ class Post:
             retention_seconds=settings.store.retention_seconds,
             max_crashes=settings.retry.max_crashes,
         )
-        self._rest = BulkRest(clock.now, rest_seconds=settings.limiter.bulk_rest_seconds)
-        self._calls = ThreadPoolExecutor(8)
-        compiler = Compiler(
-            records=Live(store), senders=settings.senders, delivery=self._delivery
-        ).cached()
         built = runtime.build(settings, stopping=self.stopping)
-        sender = dataclasses.replace(built.sender, postings=compiler)
-        self.worker = dataclasses.replace(built, sender=sender, postings=compiler)
+        self._compiled = built.postings
+        sender = dataclasses.replace(built.sender, postings=self._posting)
+        self.worker = dataclasses.replace(built, sender=sender, postings=self._posting)
 
     def make(self, recipients: Any = 10, **more: Any) -> Made:
         return campaigns.make(self.store, self.settings, recipients, **more)
@@ -91,18 +83,10 @@ class Post:
 
     def close(self) -> None:
         self.stopping.ask()
-        self._calls.shutdown()
         self.worker.publisher.close()
         self.worker.store.close()
 
-    def _delivery(self, account: AccountName, mailing: Mailing) -> Delivery:
-        return Delivery(
-            account=account,
-            mode=self._mode,
-            mailing=mailing,
-            carrier=self.carrier,
-            rest=self._rest,
-            calls=self._calls,
-            bulk_call_size=self.settings.worker.bulk_call_size,
-            bulk_call_bytes=self.settings.worker.bulk_call_bytes,
-        )
+    def _posting(self, campaign_id: CampaignId) -> Posting:
+        posting = self._compiled(campaign_id)
+        delivery = dataclasses.replace(posting.delivery, carrier=self.carrier, mode=self._mode)
+        return dataclasses.replace(posting, delivery=delivery)
