@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
-from postroom.errors import RefusedError, UnknownCampaignError
+from postroom.errors import LeaseLostError, RefusedError, UnknownCampaignError
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim, NotClaimed
@@ -78,8 +78,9 @@ class Janitor:
         """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds."""
         repaired = []
         for finding in self.findings(now=now):
-            # Somebody may have steered the campaign, or its records expired, since the look.
-            with suppress(RefusedError, UnknownCampaignError):
+            # Since the look somebody may have steered the campaign or taken the batch, or its
+            # records have expired.
+            with suppress(RefusedError, UnknownCampaignError, LeaseLostError):
                 finding.repair()
                 repaired.append(finding)
         return repaired
@@ -87,6 +88,8 @@ class Janitor:
     def findings(self, *, now: float) -> Iterator[Finding]:
         """Yield what nobody is looking after, one campaign after the other."""
         for campaign in self.live.campaigns():
+            if campaign.exists and not campaign.sealed:
+                continue  # A draft: its submitter seals it, or it expires.
             for what, repair in self._look_at(campaign, now):
                 yield Finding(campaign_id=campaign.id, what=what, repair=repair)
 
@@ -97,7 +100,7 @@ class Janitor:
         if not campaign.exists:
             yield "its records have expired", partial(self.steering.retire, one)
             return
-        if not campaign.over and campaign.not_after is not None and campaign.not_after <= now:
+        if campaign.goes_on and campaign.not_after is not None and campaign.not_after <= now:
             yield "its time is over", partial(self.steering.expire, one)
         elif campaign.closing and campaign.pending:
             yield "it was stopped half-way", partial(self.steering.close_pending, one)

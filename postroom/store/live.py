@@ -26,6 +26,7 @@ class LiveCampaign:
 
     id: CampaignId
     exists: bool
+    sealed: bool
     route: Route | None
     """None until a producer has found the account of its sender."""
     steer: str
@@ -49,6 +50,11 @@ class LiveCampaign:
     @property
     def closing(self) -> bool:
         return self.steer in ("cancelled", "expired")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there may still be somebody to mail, be it after a pause."""
+        return not self.closing and (not self.split or self.open > 0)
 
     @property
     def open(self) -> int:
@@ -119,6 +125,7 @@ def _live_campaign(campaign_id: CampaignId, found: Sequence[bytes | None]) -> Li
     return LiveCampaign(
         id=campaign_id,
         exists=bool(has["batch_size"]),
+        sealed=bool(has["sealed_at"]),
         route=_route(campaign_id, has),
         steer=has["steer"],
         halted=bool(has["halted"]),

@@ -1,0 +1,267 @@
+"""The janitor on real Redis: whatever died on the way is found and put right."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from postroom.clock import now
+from postroom.ids import new_campaign_id
+from postroom.janitor import Janitor
+from postroom.model import (
+    Campaign,
+    CampaignId,
+    Lane,
+    OnAmbiguous,
+    Outcome,
+    SenderName,
+    Settled,
+    Source,
+)
+from postroom.settings import Settings
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store
+from postroom.store.dispatch import Dispatch
+from postroom.store.drafts import Drafts
+from postroom.store.ledger import Ledger
+from postroom.store.live import Live
+from tests.support import campaigns
+from tests.support.campaigns import Made
+from tests.support.fake_carrier import FakeCarrier
+from tests.support.post import Post, quick
+
+Make = Callable[..., Made]
+
+
+@dataclass
+class Producers:
+    """Who is asked to split."""
+
+    asked: list[CampaignId] = field(default_factory=list)
+
+    def split(self, campaign_id: CampaignId) -> None:
+        self.asked.append(campaign_id)
+
+
+@dataclass
+class House:
+    """One janitor and what it looks after."""
+
+    store: Store
+    settings: Settings
+    producers: Producers = field(default_factory=Producers)
+
+    def __post_init__(self) -> None:
+        self.line = Dispatch(self.store, self.settings)
+        self.steering = Campaigns(self.store, self.settings.store)
+        self.ledger: Ledger = campaigns.ledger(self.store)
+        self.live = Live(self.store)
+        self.janitor = Janitor(
+            live=self.live,
+            steering=self.steering,
+            books=self.ledger,
+            line=self.line,
+            publisher=self.producers,
+        )
+
+    def sweep(self, *, later: float = 0.0) -> list[str]:
+        found = self.janitor.sweep(now=self.store.seconds() + later)
+        return [finding.what for finding in found]
+
+    def make(self, recipients: int = 4, **more: object) -> Made:
+        return campaigns.make(self.store, self.settings, recipients, batch_size=2, **more)
+
+    def send(self, made: Made, number: int) -> None:
+        claim = self.ledger.claim(made.ref(number), owner=f"worker {number}")
+        self.ledger.begin(claim, claim.open())
+        done = [Settled(index=index, outcome=Outcome.ACCEPTED) for index in claim.open()]
+        self.ledger.settle(claim, done)
+        self.ledger.leave(claim)
+
+
+@pytest.fixture
+def house(store: Store, settings: Settings) -> House:
+    return House(store, settings)
+
+
+def test_a_campaign_nobody_put_in_line_is_put_there(house: House) -> None:
+    made = house.make()
+    assert house.sweep() == ["it is not in line for its turn"]
+    assert house.line.route(made.id) == made.route
+    assert house.sweep() == []
+
+
+def test_a_paused_one_is_left_alone(house: House) -> None:
+    made = house.make()
+    house.steering.pause(made.id)
+    assert house.sweep() == []
+    assert house.line.route(made.id) is None
+
+
+class TestEnd:
+    def test_that_was_not_written_down_is(self, house: House, store: Store) -> None:
+        made = house.make(2)
+        house.line.wake(made.route)
+        house.send(made, 0)
+        made.set(finished_at="")
+        assert house.sweep() == ["its end was not written down"]
+        assert made.field("finished_at")
+        assert store.client.ttl(store.keys.campaign(made.id).ledger) > 0
+        assert house.line.route(made.id) is None
+        assert house.live.campaigns() == []
+        assert house.sweep() == []
+
+    def test_takes_a_finished_campaign_off_the_live_ones(self, house: House) -> None:
+        made = house.make(2)
+        house.send(made, 0)
+        house.sweep()
+        assert house.live.campaigns() == []
+
+    def test_of_records_that_expired_leaves_no_trace(self, house: House, store: Store) -> None:
+        made = house.make()
+        store.client.delete(*store.keys.campaign(made.id).all())
+        assert house.sweep() == ["its records have expired"]
+        assert house.live.campaigns() == []
+
+
+class TestStopped:
+    @pytest.mark.parametrize(
+        ("policy", "outcome"),
+        [(OnAmbiguous.SKIP, "ambiguous"), (OnAmbiguous.RESEND, "pending")],
+    )
+    def test_a_dead_workers_call_is_settled_while_the_campaign_is_paused(
+        self, house: House, policy: OnAmbiguous, outcome: str
+    ) -> None:
+        made = house.make(on_ambiguous=policy)
+        house.ledger.begin(house.ledger.claim(made.ref(), owner="dead"), [0, 1])
+        house.steering.pause(made.id)
+        assert house.sweep() == []
+        made.lapse()
+        assert house.sweep() == ["a worker died while it was stopped"]
+        totals = made.check_books()
+        assert totals.sending == 0
+        assert getattr(totals, outcome) >= 2
+
+    def test_a_dead_workers_call_is_settled_when_the_campaign_is_cancelled(
+        self, house: House
+    ) -> None:
+        made = house.make(on_ambiguous=OnAmbiguous.RESEND)
+        house.ledger.begin(house.ledger.claim(made.ref(), owner="dead"), [0, 1])
+        house.steering.cancel(made.id)
+        made.lapse()
+        for _ in range(3):
+            house.sweep()
+        assert made.check_books().cancelled == 4
+        assert made.field("finished_at")
+        assert house.live.campaigns() == []
+
+    def test_a_cancel_that_was_interrupted_is_finished(self, house: House) -> None:
+        made = house.make()
+        house.steering.cancel(made.id)
+        assert house.sweep()[0] == "it was stopped half-way"
+        assert made.check_books().cancelled == 4
+        assert house.live.campaigns() == []
+
+    @pytest.mark.parametrize("stop", [{"steer": ""}, {"steer": "paused"}, {"halted": "no credentials"}])
+    def test_one_whose_time_is_over_expires(self, house: House, stop: dict[str, str]) -> None:
+        made = house.make(not_after=_soon(house))
+        made.set(**stop)
+        assert "its time is over" not in house.sweep()
+        assert "its time is over" in house.sweep(later=60)
+        house.sweep(later=60)
+        assert made.check_books().expired == 4
+        assert house.live.campaigns() == []
+
+    def test_one_that_is_done_does_not(self, house: House) -> None:
+        made = house.make(2, not_after=_soon(house))
+        house.send(made, 0)
+        assert "its time is over" not in house.sweep(later=60)
+        assert made.check_books().accepted == 2
+
+
+class TestSplit:
+    def test_that_stopped_is_asked_for_again_but_not_all_the_time(
+        self, house: House, store: Store
+    ) -> None:
+        made = house.make(split=False)
+        house.line.wake(made.route)
+        assert house.sweep() == []
+        assert house.sweep(later=60) == ["nobody splits it"]
+        house.sweep(later=60)
+        assert house.producers.asked == [made.id]
+
+    def test_of_a_draft_is_its_submitters_affair(self, house: House) -> None:
+        draft = _draft(house)
+        assert house.sweep() == []
+        assert house.sweep(later=3600) == []
+        assert house.producers.asked == []
+        assert [one.id for one in house.live.campaigns()] == [draft]
+
+
+class TestTogether:
+    def test_a_draft_whose_time_is_over_keeps_nobody_waiting(self, house: House) -> None:
+        _draft(house, not_after=_soon(house))
+        made = house.make()
+        assert "it is not in line for its turn" in house.sweep(later=60)
+        assert house.line.route(made.id) == made.route
+
+    def test_many_sweepers_at_once_do_no_harm(self, house: House) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        made = [house.make(on_ambiguous=OnAmbiguous.RESEND) for _ in range(3)]
+        for one in made:
+            house.ledger.begin(house.ledger.claim(one.ref(), owner="dead"), [0, 1])
+            house.steering.cancel(one.id)
+            one.lapse()
+        with ThreadPoolExecutor(6) as sweepers:
+            list(sweepers.map(lambda _: house.sweep(), range(18)))
+        house.sweep()
+        assert [one.check_books().cancelled for one in made] == [4, 4, 4]
+        assert house.live.campaigns() == []
+
+
+class TestLapsed:
+    """A dead worker's batch of a campaign that goes on comes back by its own time."""
+
+    @pytest.fixture
+    def post(self, store: Store, settings: Settings) -> Iterator[Post]:
+        one = Post(store, quick(settings), FakeCarrier())
+        one.allow()
+        yield one
+        one.close()
+
+    def test_is_released_and_sent_by_another(self, post: Post) -> None:
+        made = post.make(100)
+        post.ledger.begin(post.ledger.claim(made.ref(), owner="dead"), range(50))
+        post.dispatch.announce("heir", {Lane.BULK: 2, Lane.TRANSACTIONAL: 2})
+        post.dispatch.wake(made.route)
+        post.worker.release()
+        assert self.queued(post) == 0
+        made.lapse()
+        post.dispatch.wake(made.route)
+        post.worker.release()
+        assert self.queued(post) == 1
+        assert post.worker.send_batch(made.ref()) == 50
+        totals = made.check_books()
+        assert (totals.ambiguous, totals.accepted) == (50, 50)
+
+    def queued(self, post: Post) -> int:
+        found: int = post.store.client.llen("postroom:celery:batches")
+        return found
+
+
+def _soon(house: House) -> object:
+    from postroom.clock import utc
+
+    return utc(house.store.seconds() + 30)
+
+
+def _draft(house: House, **more: object) -> CampaignId:
+    campaign = Campaign(
+        name="Draft", sender=SenderName("news"), subject="Hello", text="Dear reader", **more
+    )
+    campaign_id = new_campaign_id(now)
+    drafts = Drafts(house.store, house.settings.store)
+    drafts.open(campaign_id, campaign, Source(), key="")
+    drafts.enlist(campaign_id)
+    return campaign_id
