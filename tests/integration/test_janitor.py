@@ -162,7 +162,9 @@ class TestStopped:
         assert made.check_books().cancelled == 4
         assert house.live.campaigns() == []
 
-    @pytest.mark.parametrize("stop", [{"steer": ""}, {"steer": "paused"}, {"halted": "no credentials"}])
+    @pytest.mark.parametrize(
+        "stop", [{"steer": ""}, {"steer": "paused"}, {"halted": "no credentials"}]
+    )
     def test_one_whose_time_is_over_expires(self, house: House, stop: dict[str, str]) -> None:
         made = house.make(not_after=_soon(house))
         made.set(**stop)
