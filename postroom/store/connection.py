@@ -17,7 +17,13 @@ from postroom.store.keys import Keys
 _LUA: Final = Path(__file__).parent / "lua"
 
 # What Redis answers when it is there but will not do it now: a failover, a full memory, a
-# restart that still reads its file.
+# restart that still reads its file. redis-py takes the word off where it knows the error.
+_NOT_NOW_ERRORS: Final = (
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
 _NOT_NOW: Final = ("READONLY", "OOM", "LOADING", "MASTERDOWN", "NOREPLICAS", "MISCONF", "TRYAGAIN")
 
 
@@ -93,7 +99,7 @@ def asking() -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise StoreUnavailableError(f"Redis does not answer: {error}") from None
     except redis.ResponseError as error:
-        if any(word in str(error) for word in _NOT_NOW):
+        if isinstance(error, _NOT_NOW_ERRORS) or any(word in str(error) for word in _NOT_NOW):
             raise StoreUnavailableError(f"Redis will not do it now: {error}") from None
         raise
 

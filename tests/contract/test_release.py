@@ -142,6 +142,20 @@ def test_a_broker_that_is_away_loses_nothing(
     own.stop()
 
 
+def test_a_broker_that_takes_no_writes_is_one_that_is_away(
+    settings: Settings, tmp_path: Path, store: Store, dispatch: Dispatch, make: Make
+) -> None:
+    replica = RedisServer(tmp_path)
+    replica.start()
+    replica.client.replicaof("127.0.0.1", 1)
+    publisher = Publisher(msgspec.structs.replace(settings.redis, url=replica.url))
+    make()
+    with pytest.raises(StoreUnavailableError):
+        release(dispatch, publisher)
+    publisher.close()
+    replica.stop()
+
+
 def test_a_held_account_waits(
     dispatch: Dispatch, publisher: Publisher, make: Make, store: Store
 ) -> None:
