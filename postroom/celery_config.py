@@ -1,11 +1,13 @@
 """How our Celery workers are set up: every setting with its reason, for producers and workers.
 
-Builds a plain mapping and knows nothing of Celery itself. Celery accepts a misspelt setting in
-silence, so a test holds each key here against Celery's and kombu's own lists.
+Celery accepts a misspelt setting in silence, so a test holds each key here against Celery's and
+kombu's own lists.
 """
 
 from typing import Any, Protocol
 
+import kombu
+from celery.app.amqp import AMQP
 from kombu import Queue
 
 from postroom.publish import transport_options
@@ -16,6 +18,26 @@ class StartingWorker(Protocol):
     """A Celery worker as `worker_init` hands it over: before its parts are built."""
 
     options: dict[str, Any]
+
+
+class Connection(kombu.Connection):
+    """A connection whose end never ends the worker.
+
+    kombu 5.7.0 leaves a channel open when the read of its pending BRPOP fails while it is being
+    closed, as it does when Redis is killed. The first acknowledgement afterwards then meets an
+    AttributeError, and the worker dies. Asked again, the channel closes as it should.
+    """
+
+    def maybe_close_channel(self, channel: Any) -> None:
+        super().maybe_close_channel(channel)
+        if not channel.closed:
+            super().maybe_close_channel(channel)
+
+
+class Broker(AMQP):
+    """Celery's door to the broker, over our connections."""
+
+    Connection = Connection
 
 
 def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import structlog
 from celery import Celery, signals
 
 from postroom import logs, queues, settings
-from postroom.celery_config import celery_settings, keep_quiet
+from postroom.celery_config import Broker, celery_settings, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from postroom.store.connection import check_safety
 from postroom.store.directory import Directory
@@ -20,7 +20,7 @@ try:
 except BadInputError as error:
     raise SystemExit(f"producer: {error}") from None
 
-app = Celery("producers", include=["producers.tasks"])
+app = Celery("producers", amqp=Broker, include=["producers.tasks"])
 app.conf.update(
     celery_settings(_settings.redis, queue=queues.CAMPAIGNS, slots=_settings.producer.slots)
 )

@@ -9,7 +9,7 @@ from celery import Celery, signals
 from kombu import Queue
 
 from postroom import logs, queues, settings
-from postroom.celery_config import celery_settings, keep_quiet
+from postroom.celery_config import Broker, celery_settings, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from worker import runtime, tasks
 
@@ -20,7 +20,7 @@ try:
 except BadInputError as error:
     raise SystemExit(f"worker: {error}") from None
 
-app = Celery("worker", include=["worker.tasks"])
+app = Celery("worker", amqp=Broker, include=["worker.tasks"])
 app.conf.update(
     celery_settings(_settings.redis, queue=queues.BATCHES, slots=_settings.worker.slots),
     task_queues=[Queue(queues.TRANSACTIONAL), Queue(queues.BATCHES)],

@@ -23,6 +23,7 @@ PLANS = {
             faults=55,
             bag=PROCESSES,
             shape=Shape(**_SLOW_SES),
+            producers_killed=3,
         ),
         Plan(
             name="rate",

@@ -30,6 +30,8 @@ class Plan:
     bag: dict[str, int]
     shape: Shape
     on_ambiguous: OnAmbiguous = OnAmbiguous.SKIP
+    producers_killed: int = 0
+    """In the middle of their split, before anything else goes wrong."""
     batch_size: int = 200
     longest_pause_seconds: float = 6.0
     """Between two faults, when the campaign is slower than they are."""
@@ -47,7 +49,7 @@ def run(plan: Plan, seed: int) -> dict[str, Any]:
         hands = Hands(rig, recovery, campaign_id)
         try:
             storm = Storm(rig, hands, recovery, campaign_id, plan)
-            done = storm.rage(draw(seed, plan.faults, plan.bag))
+            done = storm.kill_producers() + storm.rage(draw(seed, plan.faults, plan.bag))
             storm.calm()
         finally:
             hands.mend(all_of_it=True)
@@ -84,6 +86,22 @@ class Storm:
         self._campaign_id = campaign_id
         self._plan = plan
         self.unbalanced: list[str] = []
+
+    def kill_producers(self) -> list[Fault]:
+        """Kill producers while they split, each a little further on than the one before."""
+        done: list[Fault] = []
+        key = self._rig.keys.campaign(self._campaign_id).campaign
+        for number in range(self._plan.producers_killed):
+            while True:
+                batches, split = self._rig.client.hmget(key, "batches", "split")
+                if split == b"1":
+                    return done
+                if int(batches or 0) > 100 * number:
+                    break
+            done.append(Fault("kill_producer", 0, 0.0))
+            self._hands.do(done[-1])
+            self._hands.mend(all_of_it=True)
+        return done
 
     def rage(self, faults: list[Fault]) -> list[Fault]:
         """Do the faults while the campaign is sent; return those that there was time for."""
