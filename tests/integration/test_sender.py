@@ -442,29 +442,52 @@ class TestRedisAway:
         post.close()
         store.close()
 
-    @pytest.mark.parametrize("trouble", ["restart", "freeze", "kill connections", "flush scripts"])
-    def test_in_the_middle_of_a_batch(self, away: Post, server: RedisServer, trouble: str) -> None:
-        made = away.make(300)
-        carrier = away.carrier
+    @pytest.mark.parametrize("trouble", ["stopped", "frozen", "read only", "full"])
+    def test_in_the_middle_of_a_batch_it_is_waited_for(
+        self, away: Post, server: RedisServer, trouble: str
+    ) -> None:
+        begin, end = {
+            "stopped": (server.stop, server.start),
+            "frozen": (server.freeze, server.thaw),
+            "read only": (
+                lambda: server.client.replicaof("127.0.0.1", 1),
+                lambda: server.client.replicaof("NO", "ONE"),
+            ),
+            "full": (
+                lambda: server.client.config_set("maxmemory", 1),
+                lambda: server.client.config_set("maxmemory", 0),
+            ),
+        }[trouble]
+        made, carrier = away.make(300), away.carrier
         assert isinstance(carrier, Held)
         with ThreadPoolExecutor(1) as worker:
             done = worker.submit(away.work_off, made)
             assert carrier.reached.wait(10)
-            if trouble == "restart":
-                server.stop()
-            elif trouble == "freeze":
-                server.freeze()
-            elif trouble == "kill connections":
+            begin()
+            carrier.go.set()
+            wait_until(lambda: len(carrier.sent) == 50, "the call is answered", seconds=5)
+            with pytest.raises(TimeoutError):
+                done.result(timeout=0.8)
+            assert len(carrier.calls) == 1
+            end()
+            assert done.result(timeout=20).recipients == 300
+        assert Counter(carrier.addresses) == Counter(made.addresses)
+        assert made.check_books().accepted == 300
+
+    @pytest.mark.parametrize("trouble", ["connections cut", "script cache flushed"])
+    def test_what_passes_at_once_is_not_noticed(
+        self, away: Post, server: RedisServer, trouble: str
+    ) -> None:
+        made, carrier = away.make(300), away.carrier
+        assert isinstance(carrier, Held)
+        with ThreadPoolExecutor(1) as worker:
+            done = worker.submit(away.work_off, made)
+            assert carrier.reached.wait(10)
+            if trouble == "connections cut":
                 server.client.client_kill_filter(_type="normal", skipme=True)
             else:
                 server.client.script_flush()
             carrier.go.set()
-            if trouble in ("restart", "freeze"):
-                wait_until(lambda: len(carrier.sent) == 50, "the call is answered", seconds=5)
-                with pytest.raises(TimeoutError):
-                    done.result(timeout=0.8)
-                assert len(carrier.calls) == 1
-                (server.start if trouble == "restart" else server.thaw)()
             assert done.result(timeout=20).recipients == 300
         assert Counter(carrier.addresses) == Counter(made.addresses)
         assert made.check_books().accepted == 300
