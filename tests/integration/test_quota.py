@@ -1,0 +1,278 @@
+"""The quota keeper on real Redis, reading GetAccount of the local SES."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import msgspec
+import pytest
+
+from postroom.model import AccountName, CampaignId, Lane
+from postroom.settings import Account, Settings
+from postroom.store.budget import Ask, Budget, Grant
+from postroom.store.connection import Store
+from postroom.store.dispatch import Dispatch
+from postroom.store.quota import QuotaTurns
+from tests.simulator.running import RunningSimulator
+from tests.support.waiting import wait_until
+from worker.quota import QuotaKeeper
+from worker.ses.account import read_account_of
+from worker.ses.client import Clients
+
+ACCOUNT = AccountName("main")
+MakeKeeper = Callable[..., QuotaKeeper]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[RunningSimulator]:
+    with RunningSimulator("--management-rate", "0") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def ses(running: RunningSimulator) -> RunningSimulator:
+    running.post("reset")
+    return running
+
+
+@pytest.fixture
+def keeper(
+    ses: RunningSimulator, settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> MakeKeeper:
+    """Make a keeper, as each worker process has one."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    def make(
+        *,
+        refresh_seconds: float = 30.0,
+        others: dict[str, Account] | None = None,
+        **account: object,
+    ) -> QuotaKeeper:
+        own = Account(region="eu-west-1", endpoint_url=ses.url, **account)
+        changed = msgspec.structs.replace(settings, accounts={**(others or {}), ACCOUNT: own})
+        return QuotaKeeper(
+            accounts={AccountName(name): one for name, one in changed.accounts.items()},
+            limiter=msgspec.structs.replace(settings.limiter, refresh_seconds=refresh_seconds),
+            read=partial(read_account_of, Clients(changed)),
+            turns=QuotaTurns(store),
+            budgets=Budget(store),
+            dispatch=Dispatch(store, settings),
+        )
+
+    return make
+
+
+@pytest.fixture
+def budget(store: Store) -> Budget:
+    return Budget(store)
+
+
+def asked(ses: RunningSimulator) -> int:
+    """How often GetAccount was called."""
+    count: int = ses.stats["calls"].get("GetAccount", 0)
+    return count
+
+
+def read_again(keeper: QuotaKeeper, store: Store) -> None:
+    """Read the account although it was read just now."""
+    keys = store.keys.account(ACCOUNT)
+    store.client.delete(keys.poll, keys.asked)
+    keeper.tick()
+
+
+class TestReading:
+    def test_learns_rate_and_quota(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+    ) -> None:
+        ses.settings(rate=40.0, quota=5000)
+        keeper().tick()
+        status = budget.status(ACCOUNT)
+        assert (status.known, status.rate, status.quota) == (True, 40.0, 5000.0)
+
+    def test_minus_one_is_unlimited(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+    ) -> None:
+        ses.settings(rate=40.0, quota=-1)
+        keeper().tick()
+        assert budget.status(ACCOUNT).quota == -1.0
+
+    def test_keeps_a_share_free_for_others(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+    ) -> None:
+        ses.settings(rate=40.0, quota=5000)
+        keeper(share=0.5).tick()
+        status = budget.status(ACCOUNT)
+        assert (status.rate, status.quota) == (20.0, 2500.0)
+
+    def test_the_operators_own_rate_is_never_passed(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+    ) -> None:
+        ses.settings(rate=40.0)
+        keeper(max_send_rate=10.0).tick()
+        assert budget.status(ACCOUNT).rate == 10.0
+
+    def test_what_others_sent_on_the_account_counts(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
+    ) -> None:
+        ses.settings(quota=10)
+        ses.send_bulk([f"other{number}@example.org" for number in range(7)])
+        keeper().tick()
+        assert budget.status(ACCOUNT).foreign == 7
+        ask = Ask(
+            waiter="me",
+            wanted=50,
+            lane=Lane.BULK,
+            bulk_request=True,
+            campaign_id=CampaignId("c1"),
+            weight=1.0,
+        )
+        store.client.hset(store.keys.account(ACCOUNT).budget, "tokens", 1e6)
+        grant = budget.take(ACCOUNT, ask, max_wait_seconds=1)
+        assert isinstance(grant, Grant)
+        assert grant.recipients == 3
+
+    def test_slots_suit_the_rate(
+        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store
+    ) -> None:
+        ses.settings(rate=1000.0)
+        keeper().tick()
+        limits = store.client.hgetall(store.keys.dispatch("limits"))
+        assert int(limits[b"main|bulk"]) == 12
+
+
+class TestHowOften:
+    def test_one_of_many_processes_reads_for_all(
+        self, keeper: MakeKeeper, ses: RunningSimulator
+    ) -> None:
+        keepers = [keeper() for _ in range(4)]
+        with ThreadPoolExecutor(4) as processes:
+            list(processes.map(lambda number: keepers[number % 4].tick(), range(20)))
+        assert asked(ses) == 1
+
+    def test_never_more_than_once_a_second_whatever_is_asked(
+        self, keeper: MakeKeeper, ses: RunningSimulator
+    ) -> None:
+        keepers, until = [keeper() for _ in range(3)], time.monotonic() + 2.0
+
+        def process(number: int) -> None:
+            while time.monotonic() < until:
+                keepers[number].soon(ACCOUNT)
+                keepers[number].tick()
+                time.sleep(0.01)  # noqa: TID251 - as often as a busy process might
+
+        with ThreadPoolExecutor(3) as processes:
+            list(processes.map(process, range(3)))
+        assert asked(ses) == 2
+
+    def test_again_when_it_is_time(self, keeper: MakeKeeper, ses: RunningSimulator) -> None:
+        one = keeper(refresh_seconds=1.2)
+
+        def ticked() -> bool:
+            one.tick()
+            return asked(ses) >= 2
+
+        wait_until(ticked, "the account is read again", seconds=4)
+
+    def test_a_process_that_died_reading_holds_nobody_up(
+        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, settings: Settings
+    ) -> None:
+        assert QuotaTurns(store).due(ACCOUNT, every_seconds=1.2)
+        one = keeper(refresh_seconds=1.2)
+
+        def ticked() -> bool:
+            one.tick()
+            return asked(ses) == 1
+
+        wait_until(ticked, "another reads it", seconds=4)
+
+
+class TestChanges:
+    def test_a_raised_rate_or_quota_lets_the_account_go(
+        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+    ) -> None:
+        one = keeper()
+        ses.settings(rate=10.0, quota=100)
+        one.tick()
+        for change in ({"rate": 50.0}, {"quota": 200}, {"quota": -1}):
+            one.dispatch.hold(ACCOUNT, Lane.BULK, seconds=60, reason="quota spent")
+            read_again(one, store)
+            assert one.dispatch.held(ACCOUNT, Lane.BULK) is not None
+            ses.settings(**change)
+            read_again(one, store)
+            assert one.dispatch.held(ACCOUNT, Lane.BULK) is None
+        assert budget.status(ACCOUNT).rate == 50.0
+
+    def test_a_lowered_rate_counts_at_once(
+        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+    ) -> None:
+        one = keeper()
+        ses.settings(rate=50.0)
+        one.tick()
+        ses.settings(rate=5.0)
+        read_again(one, store)
+        assert budget.status(ACCOUNT).rate == 5.0
+
+
+class TestTrouble:
+    def test_a_passing_fault_is_asked_about_again_soon(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+    ) -> None:
+        one = keeper(refresh_seconds=3600.0)
+        ses.fault("http_503", operation="GetAccount", times=3)  # the SDK asks three times
+
+        def ticked() -> bool:
+            one.tick()
+            return budget.status(ACCOUNT).known
+
+        assert not ticked()
+        assert budget.status(ACCOUNT).halted == ""
+        wait_until(ticked, "the account is read", seconds=6)
+
+    @pytest.mark.parametrize("fault", ["bad_credentials", "access_denied", "expired_token"])
+    def test_credentials_that_do_not_hold_halt_the_account(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, fault: str
+    ) -> None:
+        ses.fault(fault)
+        keeper().tick()
+        status = budget.status(ACCOUNT)
+        assert "main" in status.halted
+        assert not status.known
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"sending_enabled": False}, "disabled"),
+            ({"enforcement_status": "SHUTDOWN"}, "SHUTDOWN"),
+        ],
+    )
+    def test_an_account_that_may_not_send_is_halted(
+        self,
+        keeper: MakeKeeper,
+        ses: RunningSimulator,
+        budget: Budget,
+        change: dict[str, object],
+        words: str,
+    ) -> None:
+        ses.settings(**change)
+        keeper().tick()
+        assert words in budget.status(ACCOUNT).halted
+
+    def test_an_account_that_cannot_be_set_up_does_not_keep_the_others_waiting(
+        self, keeper: MakeKeeper, budget: Budget
+    ) -> None:
+        broken = Account(region="eu-west-1", profile="there-is-no-such-profile")
+        keeper(others={"broken": broken}).tick()
+        assert budget.status(ACCOUNT).known
+        assert "no-such-profile" in budget.status(AccountName("broken")).halted
+
+    def test_a_server_without_get_account_is_sent_to_at_the_operators_rate(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, settings: Settings
+    ) -> None:
+        elsewhere = Account(
+            region="eu-west-1", endpoint_url=f"{ses.url}/nowhere", max_send_rate=7.0
+        )
+        keeper(others={"elsewhere": elsewhere}).tick()
+        status = budget.status(AccountName("elsewhere"))
+        assert (status.known, status.rate, status.quota) == (True, 7.0, -1.0)
