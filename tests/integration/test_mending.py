@@ -1,0 +1,121 @@
+"""`retry` and `doctor`: what went wrong is shown, and put right."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from postroom.client import Postroom
+from postroom.errors import BadInputError, RefusedError
+from postroom.model import Lane, State
+from postroom.settings import Settings
+from postroom.store.connection import Store
+from tests.support.fake_carrier import FakeCarrier
+from tests.support.office import Office
+from tests.support.post import Post, quick
+from worker.ses.verdict import Kind
+
+
+@pytest.fixture
+def carrier() -> FakeCarrier:
+    return FakeCarrier()
+
+
+@pytest.fixture
+def post(store: Store, settings: Settings, carrier: FakeCarrier) -> Iterator[Post]:
+    post = Post(store, quick(settings), carrier)
+    post.allow()
+    yield post
+    post.close()
+
+
+@pytest.fixture
+def office(store: Store, settings: Settings) -> Iterator[Office]:
+    office = Office(store, settings)
+    yield office
+    office.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Postroom]:
+    with Postroom(settings=settings) as client:
+        yield client
+
+
+class TestRetry:
+    def test_sends_to_those_who_were_rejected_for_that_reason(
+        self, post: Post, office: Office, client: Postroom, carrier: FakeCarrier
+    ) -> None:
+        made = post.make(6)
+        carrier.refuse(made.addresses[1], Kind.REJECTED, "no such domain")
+        carrier.refuse(made.addresses[4], Kind.REJECTED, "no such domain")
+        post.work_off(made)
+        assert {row.reason for row in client.report(made.id)} == {"", "no such domain"}
+        again = client.retry(made.id, rejected="No such").id
+        office.split(again)
+        assert office.emails(again) == [made.addresses[1], made.addresses[4]]
+
+    def test_twice_is_the_same_campaign(
+        self, post: Post, client: Postroom, carrier: FakeCarrier
+    ) -> None:
+        made = post.make(2)
+        carrier.refuse(made.addresses[0], Kind.REJECTED, "no such domain")
+        post.work_off(made)
+        assert {row.reason for row in client.report(made.id)} == {"", "no such domain"}
+        first, second = (client.retry(made.id, rejected="No such") for _ in range(2))
+        assert (second.id, second.created) == (first.id, False)
+
+    def test_is_refused_while_more_may_be_rejected(self, post: Post, client: Postroom) -> None:
+        with pytest.raises(RefusedError, match="not over"):
+            client.retry(post.make(2).id, rejected="anything")
+
+    def test_of_nobody_is_bad_input(self, post: Post, client: Postroom) -> None:
+        made = post.make(2)
+        post.work_off(made)
+        with pytest.raises(BadInputError, match="nobody"):
+            client.retry(made.id, rejected="anything")
+
+
+class TestDoctor:
+    def test_finds_nothing_where_all_is_well(self, post: Post, client: Postroom) -> None:
+        made = post.make(2)
+        post.dispatch.announce("w", {Lane.BULK: 1, Lane.TRANSACTIONAL: 1})
+        post.dispatch.wake(made.route)
+        assert client.examine() == []
+
+    def test_tells_of_work_without_workers(self, post: Post, client: Postroom) -> None:
+        post.dispatch.wake(post.make(2).route)
+        assert "no worker" in " ".join(one.what for one in client.examine())
+
+    def test_tells_what_halts_an_account_and_what_to_type(
+        self, post: Post, client: Postroom
+    ) -> None:
+        made = post.make(2)
+        post.dispatch.wake(made.route)
+        post.budget.halt(made.route.account, "the credentials were revoked")
+        [complaint] = [one for one in client.examine() if one.where == "account main"]
+        assert "revoked" in complaint.what
+        assert complaint.command.startswith("postroom resume")
+
+    def test_finds_and_repairs_a_campaign_that_fell_out_of_line(
+        self, post: Post, client: Postroom
+    ) -> None:
+        made = post.make(2)
+        post.dispatch.announce("w", {Lane.BULK: 1, Lane.TRANSACTIONAL: 1})
+        assert any("not in line" in one.what for one in client.examine())
+        assert [one.what for one in client.repair()] == ["it is not in line for its turn"]
+        assert client.examine() == []
+        assert post.dispatch.route(made.id) == made.route
+
+    def test_examining_changes_nothing(self, post: Post, client: Postroom) -> None:
+        made = post.make(2)
+        client.examine()
+        assert post.dispatch.route(made.id) is None
+
+    def test_repairs_a_campaign_that_was_cancelled_half_way(
+        self, post: Post, client: Postroom
+    ) -> None:
+        made = post.make(4)
+        made.set(steer="cancelled")
+        assert client.repair()
+        assert made.check_books().cancelled == 4
+        assert client.status(made.id).state is State.CANCELLED
