@@ -39,7 +39,11 @@ class Publisher:
     def __init__(self, settings: RedisSettings) -> None:
         self._app: Final = Celery("postroom", broker=settings.url, set_as_current=False)
         self._app.conf.update(
-            broker_transport_options=transport_options(settings.prefix),
+            # Nobody who publishes waits for a message: a half-open connection is given up soon.
+            broker_transport_options={
+                **transport_options(settings.prefix),
+                "socket_timeout": settings.timeout_seconds,
+            },
             broker_connection_timeout=settings.timeout_seconds,
             task_ignore_result=True,
             task_send_sent_event=True,

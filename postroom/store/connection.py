@@ -23,8 +23,12 @@ _NOT_NOW_ERRORS: Final = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
+    redis.exceptions.NoScriptError,
 )
-_NOT_NOW: Final = ("READONLY", "OOM", "LOADING", "MASTERDOWN", "NOREPLICAS", "MISCONF", "TRYAGAIN")
+_NOT_NOW: Final = (
+    *("READONLY", "OOM", "LOADING", "MASTERDOWN", "NOREPLICAS", "MISCONF", "TRYAGAIN"),
+    "BUSY Redis",
+)
 
 
 class Store:
@@ -41,17 +45,17 @@ class Store:
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
         """Run lua/`script`.lua. Raises `StoreUnavailableError` when Redis cannot."""
-        with asking():
+        with self._asking():
             return self._scripts(script)(keys=keys, args=args)
 
     def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
         """Run plain commands. Raises `StoreUnavailableError` when Redis cannot."""
-        with asking():
+        with self._asking():
             return command(self.client)
 
     def pipelined(self, steps: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
         """Run several scripts in one round trip, not as one transaction."""
-        with asking():
+        with self._asking():
             pipeline = self.client.pipeline(transaction=False)
             for script, keys, args in steps:
                 self._scripts(script)(keys=keys, args=args, client=pipeline)
@@ -67,6 +71,16 @@ class Store:
         memory = self.ask(lambda client: client.info("memory"))
         limit = int(memory.get("maxmemory", 0))
         return int(memory["used_memory"]) / limit if limit else 0.0
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            with asking():
+                yield
+        except StoreUnavailableError:
+            # After a failover the idle connections still lead to the old primary.
+            self.client.connection_pool.disconnect(inuse_connections=False)
+            raise
 
     def _registered(self, name: str) -> Callable[..., Any]:
         return self.client.register_script((_LUA / f"{name}.lua").read_text(encoding="utf-8"))

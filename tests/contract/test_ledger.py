@@ -70,6 +70,18 @@ class TestClaim:
         send(ledger, again, *range(10))
         assert made.check_books().accepted == 10
 
+    def test_fences_one_from_a_time_that_redis_forgot(
+        self, make: Make, ledger: Ledger, store: Store
+    ) -> None:
+        made = make()
+        forgotten = ledger.claim(made.ref(), owner="me")
+        # Redis came back from a file that is older than the claim.
+        store.client.hdel(store.keys.campaign(made.id).campaign, "fence")
+        store.client.delete(store.keys.campaign(made.id).leases)
+        ledger.claim(made.ref(), owner="another")
+        with pytest.raises(LeaseLostError):
+            ledger.begin(forgotten, [0])
+
     def test_of_a_batch_that_does_not_exist(self, make: Make, ledger: Ledger) -> None:
         made = make()
         assert refusal(ledger, made, 99).why == "missing"

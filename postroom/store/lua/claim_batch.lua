@@ -63,8 +63,13 @@ if crashes >= tonumber(ARGV[4]) then
   return let_go(reply)
 end
 
-local fence = redis.call('HINCRBY', campaign, 'fence', 1)
+-- Never the same twice, also when Redis came back from an older file and forgot the last ones:
+-- so the clock, and the counter for a clock that was set back.
+local last = tonumber(redis.call('HGET', campaign, 'fence') or '') or 0
+local fence = math.max(last + 1, tonumber(time[1]) * 1e6 + tonumber(time[2]))
+local mark = string.format('%.0f', fence)
 local lapses = string.format('%.3f', now + lease)
-redis.call('HSET', leases, n, fence .. '|' .. lapses .. '|' .. owner .. '|' .. crashes .. '|' .. parks)
+redis.call('HSET', campaign, 'fence', mark)
+redis.call('HSET', leases, n, mark .. '|' .. lapses .. '|' .. owner .. '|' .. crashes .. '|' .. parks)
 redis.call('ZADD', due, lapses, n)
 return {'CLAIMED', fence, parks, states, stored}
