@@ -44,7 +44,8 @@ class Limiter:
                 return answer
             if answer.why is Why.HALTED:
                 raise NeedsPersonError(answer.detail)
-            if answer.seconds > self.max_wait_seconds:
+            if answer.why is Why.UNKNOWN or answer.seconds > self.max_wait_seconds:
+                # A batch in hand meanwhile would outlast its lease, as if its worker had died.
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=answer.seconds)
             self.sleep(answer.seconds)
         raise BudgetExhaustedError("the worker is stopping", seconds=0.0)

@@ -81,7 +81,7 @@ def empty(store: Store) -> None:
 class TestBeforeAnything:
     def test_an_account_nobody_has_read_grants_nothing(self, take: Take) -> None:
         answer = waited(take())
-        assert (answer.why, answer.seconds) == (Why.UNKNOWN, 1.0)
+        assert (answer.why, answer.seconds) == (Why.UNKNOWN, 10.0)
 
     def test_a_halted_one_grants_nothing_and_says_why(
         self, budget: Budget, take: Take, store: Store

@@ -30,7 +30,8 @@ local function leave()
   redis.call('HDEL', asks, waiter)
 end
 
-if not has.rate_max then leave() return {0, 1000, 'unknown', '', 0} end
+-- The hold that follows ends as soon as SES has told.
+if not has.rate_max then leave() return {0, 10000, 'unknown', '', 0} end
 if (has.halted or '') ~= '' then leave() return {0, 1000, 'halted', has.halted, 0} end
 
 -- Start-time fair queueing: a call starts where its campaign's last one ended, but never before
