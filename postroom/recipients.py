@@ -22,6 +22,8 @@ UTF8_BOM: Final = b"\xef\xbb\xbf"
 _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS: Final = (",", ";", "\t")
 _EMAIL: Final = frozenset({"email", "e_mail"})
+_LOOKED_AT: Final = 1 << 20
+"""Bytes of a file in which its header must end."""
 
 
 class Format(StrEnum):
@@ -56,10 +58,18 @@ def format_of(start: bytes) -> Format:
 def delimiter_of(line: str) -> str:
     """Tell what separates the cells of a header line: comma, semicolon or tab."""
     for delimiter in _DELIMITERS:
-        cells = next(csv.reader([line], delimiter=delimiter), [])
+        cells = cells_of(line, delimiter=delimiter)
         if any(field_name(cell).lower() in _EMAIL for cell in cells):
             return delimiter
     return _DELIMITERS[0]
+
+
+def cells_of(line: str, *, delimiter: str) -> list[str]:
+    """Cut a header line. Raises `BadInputError`."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise BadInputError(f"recipients: the header cannot be read: {error}") from None
 
 
 def header_of(cells: list[str], *, delimiter: str) -> Header:
@@ -103,7 +113,7 @@ def check_start(start: bytes, required: frozenset[str]) -> None:
     if not first:
         raise BadInputError("recipients: the file is empty; a header with a column `email` is due")
     delimiter = delimiter_of(first)
-    header = header_of(next(csv.reader([first], delimiter=delimiter)), delimiter=delimiter)
+    header = header_of(cells_of(first, delimiter=delimiter), delimiter=delimiter)
     check_header(header, required)
 
 
@@ -126,7 +136,7 @@ def json_lines(recipients: Iterable[Recipient | Mapping[str, Any] | str]) -> Ite
     for number, one in enumerate(recipients, start=1):
         try:
             yield encode(_record(one)) + b"\n"
-        except TypeError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise BadInputError(f"recipient {number}: {error}") from None
 
 
@@ -144,7 +154,8 @@ def _opened(start: bytes) -> bytes:
     if not start.startswith(GZIP_MAGIC):
         return start
     try:
-        return zlib.decompressobj(wbits=31).decompress(start)
+        # A bounded piece: a page of a bomb would unpack to a quarter of a gigabyte.
+        return zlib.decompressobj(wbits=31).decompress(start, _LOOKED_AT)
     except zlib.error as error:
         raise BadInputError(f"recipients: the gzip file is broken: {error}") from None
 

@@ -17,6 +17,7 @@ from producers.lines import Lines
 _MOST_ROWS: Final = 4_000
 _FEWEST_ROWS: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
+_MOST_FIELDS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,10 @@ def _csv_rows(lines: Lines, required: frozenset[str]) -> Iterator[Rows]:
         raise BadInputError("recipients: the file is empty; a header with `email` is needed")
     delimiter = delimiter_of(start[-1])
     reader = csv.reader(chain(start, text), delimiter=delimiter)
-    row, cells = next((at, cells) for at, cells in enumerate(reader, start=1) if cells)
+    try:
+        row, cells = next((at, cells) for at, cells in enumerate(reader, start=1) if cells)
+    except csv.Error as error:
+        raise BadInputError(f"recipients: the header cannot be read: {error}") from None
     header = header_of(cells, delimiter=delimiter)
     check_header(header, required)
     while True:
@@ -149,7 +153,7 @@ def _json_rows(lines: Lines, required: frozenset[str]) -> Iterator[Rows]:
         numbers: Sequence[int] = range(first, row + 1)
         try:
             records = _objects.decode_lines(b"".join(taken))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             records = []
         if len(records) != len(taken):
             numbers, records, bad = _decoded_singly(lines, taken, first)
@@ -170,6 +174,8 @@ def _decoded_singly(
             bad.append(invalid(number, "not a JSON object"))
         except msgspec.DecodeError as error:
             bad.append(invalid(number, f"not JSON: {error}"))
+        except RecursionError:
+            bad.append(invalid(number, "nested too deeply"))
     return numbers, records, bad
 
 
@@ -181,10 +187,11 @@ def _by_column(
     required: frozenset[str],
 ) -> Rows:
     emails = [record.pop("email", None) for record in records]
-    names = dict.fromkeys(chain.from_iterable(records))
-    fields: dict[str, Sequence[Any]] = {
-        field_name(name): [record.get(name) for record in records] for name in names
-    }
+    fields: dict[str, Sequence[Any]] = {}
+    for name in _names(records):
+        column = [record.get(name) for record in records]
+        held = fields.get(field_name(name))
+        fields[field_name(name)] = column if held is None else _either(held, column)
     rows = Rows(numbers, emails, fields, bad, last)
     found = {
         at: invalid(numbers[at], "no address in `email`")
@@ -198,3 +205,18 @@ def _by_column(
                 if value is None and at not in found:
                     found[at] = invalid(numbers[at], f"no {name!r}, which the templates use")
     return rows.without(found)
+
+
+def _names(records: Sequence[dict[str, Any]]) -> list[str]:
+    names = sorted(set(chain.from_iterable(records)))
+    if len(names) > _MOST_FIELDS:
+        # Each of them is a column: a few megabytes of rows would take all memory there is.
+        raise BadInputError(
+            f"recipients: more than {_MOST_FIELDS:,} different fields: is a value used as a name?"
+        )
+    return names
+
+
+def _either(held: Sequence[Any], column: Sequence[Any]) -> list[Any]:
+    """Two spellings of one name, `first name` and `first_name`: each row has one of them."""
+    return [one if other is None else other for one, other in zip(held, column, strict=True)]

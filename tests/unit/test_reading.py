@@ -130,6 +130,28 @@ def test_bad_json_lines_are_told_apart() -> None:
     ]
 
 
+def test_a_json_line_that_is_nested_too_deeply_costs_its_row_only() -> None:
+    bomb = b'{"email":"b@x.example","n":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n"
+    good, bad, _ = read(b'{"email":"a@x.example"}\n' + bomb + b'{"email":"c@x.example"}\n')
+    assert [row[1] for row in good] == ["a@x.example", "c@x.example"]
+    assert [(row, reason) for row, _, reason in bad] == [(2, "nested too deeply")]
+
+
+def test_two_spellings_of_one_json_field_are_the_same_field() -> None:
+    source = (
+        b'{"email":"a@x.example","first name":"Ann"}\n{"email":"b@x.example","first_name":"Bo"}'
+    )
+    good, bad, _ = read(source, required=frozenset({"first_name"}))
+    assert [row[2] for row in good] == [{"first_name": "Ann"}, {"first_name": "Bo"}]
+    assert bad == []
+
+
+def test_json_rows_that_each_bring_other_fields_are_refused_before_they_fill_the_memory() -> None:
+    rows = (b'{"email":"u%d@x.example","order %d":1,"paid %d":2}\n' % (n, n, n) for n in range(900))
+    with pytest.raises(BadInputError, match="more than 1,000 different fields"):
+        read(b"".join(rows), size=1 << 20)
+
+
 def test_json_in_latin_1_is_read_with_a_warning() -> None:
     good, bad, lines = read('{"email":"a@x.example","name":"Jürg"}\n'.encode("latin-1"))
     assert (good[0][2], bad, lines.not_utf8) == ({"name": "Jürg"}, [], 1)
@@ -142,6 +164,8 @@ def test_json_in_latin_1_is_read_with_a_warning() -> None:
         (b"\n\n", "the file is empty"),
         (b"name\nAnn\n", "no column `email`"),
         ("email\n".encode("utf-16"), "UTF-16"),
+        (b"email," + b"x" * 200_000 + b"\n", "the header cannot be read"),
+        (b'email,"' + b"x\n" * 100_000, "the header cannot be read"),
     ],
 )
 def test_a_source_without_a_usable_header_is_bad_input(source: bytes, line: str) -> None:

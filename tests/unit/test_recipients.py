@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 
 import pytest
 
@@ -84,11 +85,22 @@ def test_a_file_that_has_what_the_templates_need_is_let_in(start: bytes) -> None
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
         (b"\x1f\x8bnonsense", "the gzip file is broken"),
+        (b"email," + b"x" * 200_000 + b"\n", "the header cannot be read: field larger"),
     ],
 )
 def test_a_file_that_lacks_it_is_refused_at_submit(start: bytes, line: str) -> None:
     with pytest.raises(BadInputError, match=line):
         check_start(start, NAME)
+
+
+def test_of_a_bomb_of_zeros_no_more_is_unpacked_than_is_looked_at() -> None:
+    bomb = gzip.compress(b"email,first_name\n" + b"\0" * (64 << 20))
+    tracemalloc.start()
+    try:
+        check_start(bomb, NAME)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_service_may_hand_over_addresses_mappings_and_recipients() -> None:
@@ -100,7 +112,20 @@ def test_a_service_may_hand_over_addresses_mappings_and_recipients() -> None:
     ]
 
 
-@pytest.mark.parametrize("wrong", [7, None, ("a@x.example",), {"email": "b", "n": object()}])
+def nested(depth: int) -> list[object]:
+    made: list[object] = []
+    for _ in range(depth):
+        made = [made]
+    return made
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(7, None, ("a@x.example",), {"email": "b", "n": object()}),
+        *({"email": "b", "n": "\ud800"}, {"email": "b", "n": nested(100_000)}),
+    ],
+)
 def test_anything_else_is_refused_with_its_place(wrong: object) -> None:
     with pytest.raises(BadInputError, match="recipient 2: "):
         list(json_lines(["a@x.example", wrong]))  # type: ignore[list-item]
