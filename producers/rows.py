@@ -189,7 +189,7 @@ def _by_column(
     emails = [record.pop("email", None) for record in records]
     fields: dict[str, Sequence[Any]] = {}
     for name in _names(records):
-        column = [record.get(name) for record in records]
+        column: Sequence[Any] = [record.get(name) for record in records]
         held = fields.get(field_name(name))
         fields[field_name(name)] = column if held is None else _either(held, column)
     rows = Rows(numbers, emails, fields, bad, last)
