@@ -48,7 +48,7 @@ worker: setup ## Run one worker (POSTROOM_REDIS_URL, POSTROOM_CONFIG)
 producer: setup ## Run one producer
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh producer
 
-flower: setup ## Run Flower, read-only, on port 5555
+flower: setup ## Run Flower, read-only, on http://127.0.0.1:5555
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh flower
 
 up: setup ## Start a local stack (Redis, simulator, producer, worker) until Ctrl-C

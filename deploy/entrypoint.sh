@@ -15,7 +15,10 @@ case "$process" in
         exec celery --quiet -A producers.app worker -n producer@%h -Q campaigns "$@"
         ;;
     flower)
-        exec celery --quiet -A worker.app flower --read-only --port=5555 "$@"
+        # `args` shows campaign and batch, never an address; Flower leaves that column out.
+        echo "Flower: http://127.0.0.1:5555" >&2
+        exec celery --quiet -A worker.app flower --read-only --port=5555 \
+            --tasks-columns=name,args,state,received,runtime,worker "$@"
         ;;
     simulator)
         exec python -m simulator "$@"

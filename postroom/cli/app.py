@@ -15,10 +15,12 @@ from postroom.cli import (
     submitting,
     suppressing,
 )
+from postroom.cli.flags import Command, Group
 from postroom.errors import BadInputError, PostroomError
 
 app = typer.Typer(
     name="postroom",
+    cls=Group,
     help="Send email campaigns through Amazon SES: nobody twice, nobody lost.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,23 +28,24 @@ app = typer.Typer(
 )
 _CAMPAIGNS = "Campaigns"
 _BEFORE = "Before sending"
+_TROUBLE = "When something is wrong"
 _LOCAL = "On this machine"
 
-app.command(rich_help_panel=_CAMPAIGNS)(submitting.submit)
-app.command(rich_help_panel=_CAMPAIGNS)(steering.status)
-app.command(rich_help_panel=_CAMPAIGNS)(steering.watch)
-app.command("list", rich_help_panel=_CAMPAIGNS)(steering.campaigns)
-app.command(rich_help_panel=_CAMPAIGNS)(steering.pause)
-app.command(rich_help_panel=_CAMPAIGNS)(steering.resume)
-app.command(rich_help_panel=_CAMPAIGNS)(steering.cancel)
-app.command(rich_help_panel=_CAMPAIGNS)(reporting.report)
-app.command(rich_help_panel=_CAMPAIGNS)(mending.retry)
-app.command(rich_help_panel=_CAMPAIGNS)(mending.doctor)
-app.command(rich_help_panel=_BEFORE)(checking.check)
-app.command(rich_help_panel=_BEFORE)(rendering.render)
+app.command(cls=Command, rich_help_panel=_BEFORE)(checking.check)
+app.command(cls=Command, rich_help_panel=_BEFORE)(rendering.render)
 app.add_typer(suppressing.suppress, rich_help_panel=_BEFORE)
-app.command(rich_help_panel=_LOCAL)(local.up)
-app.command(rich_help_panel=_LOCAL)(local.demo)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(submitting.submit)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.status)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.watch)
+app.command("list", cls=Command, rich_help_panel=_CAMPAIGNS)(steering.campaigns)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.pause)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.resume)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.cancel)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(reporting.report)
+app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.retry)
+app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.doctor)
+app.command(cls=Command, rich_help_panel=_LOCAL)(local.up)
+app.command(cls=Command, rich_help_panel=_LOCAL)(local.demo)
 
 
 def invoke(arguments: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """`postroom check`: all that can be known before anything is sent."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
@@ -10,11 +10,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from postroom import campaign_file, checks, recipients, settings, template
+from postroom import campaign_file, checks, clock, recipients, settings, template
 from postroom.cli import rows
-from postroom.cli.console import AsJson, say_json, tables
+from postroom.cli.console import AsJson, say, say_json, tables
+from postroom.cli.sampling import Sample, sample
 from postroom.cli.submitting import CampaignFile, fault_in
-from postroom.cli.wording import count, printable, rate, span
+from postroom.cli.wording import count, many, moment, printable, rate, span
 from postroom.estimate import time_needed
 from postroom.model import Campaign
 from postroom.settings import Settings
@@ -81,8 +82,9 @@ def check(
         checks.check(read, senders=_senders(loaded))
         if recipients_file is not None:
             recipients.check_start(rows.start(recipients_file), template.required_fields(read))
-    number = None if recipients_file is None else rows.estimated(recipients_file)
-    checked = _checked(read, number, loaded)
+        looked = None if recipients_file is None else sample(recipients_file, read)
+    number = None if recipients_file is None else rows.counted(recipients_file)
+    checked = _checked(read, number, looked, loaded)
     if as_json:
         say_json(_record(checked))
     else:
@@ -97,18 +99,48 @@ def _senders(loaded: Settings) -> Collection[str]:
         return Directory(store).senders()
 
 
-def _checked(campaign: Campaign, number: int | None, loaded: Settings) -> Checked:
+def _checked(
+    campaign: Campaign, number: int | None, looked: Sample | None, loaded: Settings
+) -> Checked:
     findings = [Finding("ok", "campaign", "templates, headers, tags and times are sound")]
-    if number is not None:
-        detail = f"about {count(number)}, with every field that the templates need"
-        findings.append(Finding("ok", "recipients", detail))
+    if number is not None and looked is not None:
+        findings.append(_about_rows(number, looked))
     asked = _asked_ses(loaded, campaign.sender)
     if asked is None:
         detail = "not asked: the code of the worker is not installed here"
         return Checked((*findings, Finding("unknown", "account", detail)), number, None)
     findings += [Finding(str(one.level), one.what, one.detail) for one in asked.findings]
     limits, seconds = _limits(asked, number)
-    return Checked((*findings, *limits), number, seconds)
+    return Checked((*findings, *limits, *_about_end(campaign, seconds)), number, seconds)
+
+
+def _about_rows(number: int, looked: Sample) -> Finding:
+    if not looked.bad:
+        detail = (
+            f"{many(number, 'row')}; a mail can be made of each of the first {looked.looked_at}"
+        )
+        return Finding("ok" if number else "warning", "recipients", detail if number else "none")
+    (row, fault), bad = looked.bad[0], len(looked.bad)
+    if bad == looked.looked_at:
+        detail = f"no mail can be made of any of the first rows; row {row}: {fault}"
+        return Finding("problem", "recipients", detail)
+    detail = (
+        f"no mail can be made of {bad} of the first {looked.looked_at} rows; row {row}: {fault}"
+    )
+    return Finding("warning", "recipients", detail)
+
+
+def _about_end(campaign: Campaign, seconds: float | None) -> Iterator[Finding]:
+    """What of a campaign expires: a warning, for its author may want just that."""
+    if campaign.not_after is None:
+        return
+    end, now = campaign.not_after.timestamp(), clock.now()
+    begin = max(now, campaign.send_at.timestamp() if campaign.send_at else now)
+    if end <= now:
+        yield Finding("problem", "not_after", f"{moment(end)} is past: all of it would expire")
+    elif seconds is not None and begin + seconds > end:
+        left = f"it ends after {span(end - begin)}, at {moment(end)}; the rest expires"
+        yield Finding("warning", "not_after", left)
 
 
 def _asked_ses(loaded: Settings, sender: str) -> Preflight | None:
@@ -134,16 +166,24 @@ def _limits(asked: Preflight, number: int | None) -> tuple[list[Finding], float 
 
 
 def _show(checked: Checked) -> None:
+    out = tables()
     grid = Table.grid(padding=(0, 2))
+    width = max(len(one.what) for one in checked.findings)
     for one in checked.findings:
         mark, style = _MARKS.get(one.level, ("?", "dim"))
-        grid.add_row(Text(mark, style=style), one.what, printable(one.detail))
-    out = tables()
-    out.print(grid)
-    if checked.seconds is not None and checked.recipients is not None:
-        out.print(f"\n{count(checked.recipients)} recipients take about {span(checked.seconds)}.")
+        if out.is_terminal:
+            grid.add_row(Text(mark, style=style), one.what, printable(one.detail))
+        else:
+            say(f"{mark}  {one.what:<{width}}  {printable(one.detail)}")
+    if out.is_terminal:
+        out.print(grid)
+    if checked.seconds is not None and checked.recipients:
+        people = many(checked.recipients, "recipient")
+        out.print(f"\nTo send to {people} takes about {span(checked.seconds)}.")
     if not checked.good:
-        out.print("\nThis campaign would be halted.", style="red")
+        out.print("\nDo not send yet: ✗ says what is wrong.", style="bold red")
+    elif any(one.level == "unknown" for one in checked.findings):
+        out.print("\nNot all could be checked: ? says what.", style="yellow")
 
 
 def _record(checked: Checked) -> dict[str, object]:

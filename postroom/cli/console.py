@@ -15,15 +15,18 @@ _PIPE_WIDTH: Final = 200
 """A table in a file is not cut at the eighty columns of no terminal."""
 
 
-def notes() -> Console:
-    """For people: progress, hints, what went wrong. Rich reads NO_COLOR and TERM itself."""
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+def notes(*, soft_wrap: bool = True) -> Console:
+    """For people: progress, hints, what went wrong. Rich reads NO_COLOR and TERM itself.
+
+    What is drawn again and again must know its height, so there rich does the wrapping.
+    """
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=soft_wrap)
 
 
-def tables() -> Console:
-    """For data that a person reads as a table."""
+def tables(*, soft_wrap: bool = False) -> Console:
+    """For data that a person reads as a table, or as lines that the terminal wraps."""
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(file=sys.stdout, highlight=False, markup=False, width=width)
+    return Console(file=sys.stdout, highlight=False, markup=False, width=width, soft_wrap=soft_wrap)
 
 
 def say(line: str) -> None:

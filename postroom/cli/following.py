@@ -1,10 +1,10 @@
 """Follow one campaign until it is over: a living block in a terminal, else a line now and then."""
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Final
 
-from rich.console import Console
 from rich.live import Live
 
 from postroom import clock
@@ -17,10 +17,13 @@ from postroom.model import CampaignId, State, Status
 from postroom.records import status_record
 from postroom.settings import Settings
 
+_DIGITS: Final = re.compile(r"\d+")
 _DRAWN_SECONDS: Final = 0.2
 _TOLD_SECONDS: Final = 0.5
 _QUIET_SECONDS: Final = 2.0
 """Outside a terminal, a campaign that only advances is told this often."""
+_STILL_SECONDS: Final = 60.0
+"""And one that stands still this often: a quota is waited for until tomorrow."""
 
 
 def follow(
@@ -38,14 +41,20 @@ def follow(
             statuses = _each(post.watch(campaign_id, _TOLD_SECONDS), each)
             return _told(statuses, lambda status: say_json(status_record(status)))
         if console.is_terminal:
-            return _drawn(_each(post.watch(campaign_id, _DRAWN_SECONDS), each), console, quota)
+            return _drawn(_each(post.watch(campaign_id, _DRAWN_SECONDS), each), quota)
         statuses = _each(post.watch(campaign_id, _TOLD_SECONDS), each)
         return _told(statuses, lambda status: console.print(view.line(status, quota.left())))
 
 
-def exit_code(status: Status) -> int:
-    """0 when the campaign did what was asked of it."""
-    return 0 if status.state is State.FINISHED else 1
+def watched(post: Postroom, campaign_id: CampaignId, *, as_json: bool) -> int:
+    """Follow a campaign; return 0 when it did what was asked of it. Ctrl-C ends only the look."""
+    try:
+        ended = follow(post, campaign_id, as_json=as_json)
+    except KeyboardInterrupt:
+        if (console := notes()).is_terminal:
+            console.print("no longer watched; the campaign goes on", style="dim")
+        raise
+    return 0 if ended.state is State.FINISHED else 1
 
 
 def _each(statuses: Iterable[Status], each: Callable[[], None]) -> Iterable[Status]:
@@ -54,9 +63,9 @@ def _each(statuses: Iterable[Status], each: Callable[[], None]) -> Iterable[Stat
         yield status
 
 
-def _drawn(statuses: Iterable[Status], console: Console, quota: Quota) -> Status:
+def _drawn(statuses: Iterable[Status], quota: Quota) -> Status:
     last = None
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(console=notes(soft_wrap=False), auto_refresh=False) as live:
         for last in statuses:
             live.update(view.block(last, quota.left()), refresh=True)
     return _known(last)
@@ -67,13 +76,23 @@ def _told(statuses: Iterable[Status], tell: Callable[[Status], None]) -> Status:
     told: Status | None = None
     told_at = 0.0
     for last in statuses:
-        turned = told is None or (last.state, last.reason) != (told.state, told.reason)
-        if turned or clock.now() - told_at >= _QUIET_SECONDS:
+        if told is None or clock.now() - told_at >= patience(last, told):
             tell(last)
             told, told_at = last, clock.now()
     if last is not None and last is not told:
         tell(last)
     return _known(last)
+
+
+def patience(now: Status, told: Status) -> float:
+    """Return the seconds after which a log is told of `now`, when it was told of `told`."""
+    if now.state is not told.state:
+        return 0.0
+    if now.totals != told.totals:
+        return _QUIET_SECONDS
+    # A reason that counts down is no other reason.
+    same = _DIGITS.sub("", now.reason) == _DIGITS.sub("", told.reason)
+    return _STILL_SECONDS if same else 0.0
 
 
 def _known(last: Status | None) -> Status:

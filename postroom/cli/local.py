@@ -2,9 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Annotated, Final
 from uuid import uuid4
@@ -17,6 +18,7 @@ from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.following import follow
 from postroom.cli.session import opened, without_password
 from postroom.cli.submitting import handed_in
+from postroom.cli.wording import many
 from postroom.errors import PostroomError
 from postroom.localstack import simulator
 from postroom.localstack.stack import LocalStack, Shape, checkout
@@ -27,10 +29,8 @@ _LOOK_SECONDS: Final = 0.5
 _EXAMPLE: Final = Path("examples/welcome")
 _DEMO: Final = Shape(rate=25, quota=50_000, latency_ms=60)
 """Slow enough to watch."""
-_OF_SES: Final = (
-    *("AWS_ENDPOINT_URL_SESV2", "AWS_DEFAULT_REGION"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-)
+_SES: Final = "AWS_ENDPOINT_URL_SESV2"
+_OF_SES: Final = ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 class DemoError(PostroomError):
@@ -50,14 +50,19 @@ def up(
     shape = Shape(
         workers=workers, producers=producers, rate=rate, quota=quota, latency_ms=latency_ms
     )
-    with _stopping(), LocalStack(shape) as stack:
-        _tell(stack, as_json=as_json)
-        try:
-            while True:
-                stack.check()
-                clock.sleep(_LOOK_SECONDS)
-        except KeyboardInterrupt:
-            notes().print("\nstopping: workers settle what they hold")
+    console = notes()
+    with _stopping():
+        stack = LocalStack(shape)
+        console.print(_starting(stack, shape))
+        with stack:
+            _tell(stack, as_json=as_json)
+            try:
+                while True:
+                    stack.check()
+                    clock.sleep(_LOOK_SECONDS)
+            except KeyboardInterrupt:
+                console.print("\nstopping: workers settle what they hold ...")
+    console.print("Nothing is left running.")
     return 0
 
 
@@ -68,11 +73,13 @@ def demo(*, as_json: AsJson = False) -> None:
     environ.pop("POSTROOM_CONFIG", None)
     # On a Redis that was given, the workers of others must not take the sample.
     environ["POSTROOM_REDIS__PREFIX"] = f"postroom-demo-{uuid4().hex[:8]}:"
-    console.print("starting Redis, a local SES, a producer and a worker ...")
-    with _stopping(), LocalStack(_DEMO, environ=environ) as stack:
-        console.print(f"Redis  {without_password(stack.redis_url)}\nSES    {stack.ses_url}\n")
-        ended = _send_the_sample(stack)
-        taken = _check_books(ended, stack)
+    with _stopping():
+        stack = LocalStack(_DEMO, environ=environ)
+        console.print(_starting(stack, _DEMO))
+        with stack:
+            console.print(f"Redis  {without_password(stack.redis_url)}\nSES    {stack.ses_url}\n")
+            ended = _send_the_sample(stack)
+            taken = _check_books(ended, stack)
     if as_json:
         say_json({"status": status_record(ended), "ses": taken})
     else:
@@ -124,28 +131,50 @@ def _sum_up(ended: Status, taken: dict[str, int]) -> None:
     )
 
 
+def _starting(stack: LocalStack, shape: Shape) -> str:
+    parts = ["Redis"] if stack.own_redis else []
+    parts += ["a local SES"] if stack.own_ses else []
+    parts += [many(shape.producers, "producer")] if shape.producers else []
+    parts += [many(shape.workers, "worker")] if shape.workers else []
+    return f"starting {', '.join(parts[:-1])} and {parts[-1]} ..." if parts[1:] else "starting ..."
+
+
 def _tell(stack: LocalStack, *, as_json: bool) -> None:
     given = _to_reach(stack)
     if as_json:
         say_json(given)
         return
+    sample = checkout() / _EXAMPLE
     console = notes()
-    console.print(f"Redis  {without_password(stack.redis_url)}")
-    console.print(f"SES    {stack.ses_url}{'  (open it: the last mails)' if stack.own_ses else ''}")
+    console.print(f"\nRedis  {without_password(stack.redis_url)}")
+    console.print(f"SES    {stack.ses_url}{'   the last mails, in a browser' * stack.own_ses}")
     console.print(f"logs   {stack.folder}\n\nIn another terminal:")
-    for name, value in given.items():
-        console.print(f"  export {name}={value}")
+    console.print(f"  . {_written(given, stack.folder)}", style="bold")
+    console.print(f"  cd {quote(str(sample))}", style="bold")
     console.print(
-        "  postroom submit CAMPAIGN.toml --recipients FILE --wait\n\nCtrl-C stops it all."
+        "  postroom submit campaign.toml --recipients recipients.csv --wait", style="bold"
     )
+    if not stack.own_redis:
+        console.print("with POSTROOM_REDIS_URL as it is in this one")
+    console.print("\nCtrl-C stops it all.")
+
+
+def _written(given: Mapping[str, str], folder: Path) -> Path:
+    """Write what another terminal takes over, with the `postroom` of this checkout."""
+    lines = [f"export {name}={quote(value)}" for name, value in given.items()]
+    lines.append(f'export PATH={quote(str(Path(sys.executable).parent))}:"$PATH"')
+    file = folder / "env"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
 
 
 def _to_reach(stack: LocalStack) -> dict[str, str]:
-    """What a command needs to reach the stack: never what was given to us, which is secret."""
+    """What a command needs to reach the stack: no key that was given to us."""
+    before = settings.environment()
+    made = (name for name in _OF_SES if stack.environ.get(name) != before.get(name))
     names = ["POSTROOM_CONFIG"]
     names += ["POSTROOM_REDIS_URL"] if stack.own_redis else []
-    names += _OF_SES if stack.own_ses else ()
-    return {name: stack.environ[name] for name in names}
+    return {name: stack.environ[name] for name in (*names, _SES, *made)}
 
 
 @contextmanager

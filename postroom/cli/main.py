@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from postroom.cli.wording import printable
 from postroom.errors import BadInputError, PostroomError
 
 
@@ -42,5 +43,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _said(line: str, code: int) -> int:
-    sys.stderr.write(f"postroom: {line}\n")
+    """Write one line; whatever stands in somebody's file cannot move the cursor."""
+    sys.stderr.write(f"postroom: {printable(line)}\n")
     return code

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from postroom.cli.console import AsJson, notes, say, say_json
+from postroom.cli.console import AsJson, notes, say, say_json, tables
 from postroom.cli.session import opened
+from postroom.cli.wording import printable
 from postroom.model import CampaignId
 
 
@@ -50,12 +52,13 @@ def doctor(
             }
         )
         return int(bool(complaints))
+    out = tables(soft_wrap=True)
     for one in repaired:
-        say(f"repaired · campaign {one.campaign_id}: {one.what}")
+        out.print(Text("repaired ", style="green"), f"campaign {one.campaign_id}: {one.what}")
     for complaint in complaints:
-        say(f"{complaint.where}: {complaint.what}")
+        out.print(Text(f"{complaint.where}:", style="bold"), printable(complaint.what))
         if complaint.command:
-            say(f"  -> {complaint.command}")
+            out.print(Text(f"  -> {complaint.command}", style="cyan"))
     if not complaints:
         notes().print("nothing is wrong")
     return int(bool(complaints))

@@ -4,16 +4,16 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
 from postroom import recipients
 from postroom.errors import BadInputError
 from postroom.model import Recipient
-from postroom.recipients import GZIP_MAGIC, UTF8_BOM, Format
+from postroom.recipients import GZIP_MAGIC, UTF8_BOM, Format, Header
 
 _START_BYTES = 4096
 
@@ -24,24 +24,32 @@ def nth(path: Path, row: int) -> Recipient:
     Raises `BadInputError` naming the file and the row.
     """
     with _opened(path) as file:
-        for number, recipient in _numbered(file):
+        for number, found in _numbered(file):
             if number == row:
-                return recipient
+                return _good(number, found)
     raise BadInputError(f"{path}: no recipient in row {row}")
 
 
 def first(path: Path) -> Recipient:
     with _opened(path) as file:
-        for _, recipient in islice(_numbered(file), 1):
-            return recipient
+        for number, found in islice(_numbered(file), 1):
+            return _good(number, found)
     raise BadInputError(f"{path}: no recipient in it")
 
 
-def estimated(path: Path) -> int:
-    """Count the lines that hold something: the recipients, but for bad and repeated rows."""
+def sample(path: Path, limit: int) -> list[tuple[int, Recipient | str]]:
+    """Return the first rows with their numbers; in place of one that cannot be read, why."""
     with _opened(path) as file:
-        header = int(_format(file) is Format.CSV)
-        return max(0, sum(1 for line in file if line.strip()) - header)
+        return list(islice(_numbered(file), limit))
+
+
+def counted(path: Path) -> int:
+    """Count the rows that hold something: the recipients, but for bad and repeated ones."""
+    with _opened(path) as file:
+        if _format(file) is Format.JSON_LINES:
+            return sum(1 for line in file if line.strip())
+        _, below = _below_header(file)
+        return sum(1 for _ in below)
 
 
 def start(path: Path) -> bytes:
@@ -50,7 +58,13 @@ def start(path: Path) -> bytes:
         return file.read(_START_BYTES)
 
 
-def _numbered(file: IO[bytes]) -> Iterator[tuple[int, Recipient]]:
+def _good(number: int, found: Recipient | str) -> Recipient:
+    if isinstance(found, str):
+        raise BadInputError(f"row {number}: {found}")
+    return found
+
+
+def _numbered(file: IO[bytes]) -> Iterator[tuple[int, Recipient | str]]:
     form = _format(file)
     return _json_rows(file) if form is Format.JSON_LINES else _csv_rows(file)
 
@@ -61,17 +75,33 @@ def _format(file: IO[bytes]) -> Format:
     return recipients.format_of(begin)
 
 
-def _csv_rows(file: IO[bytes]) -> Iterator[tuple[int, Recipient]]:
+def _below_header(file: IO[bytes]) -> tuple[Header, Iterator[tuple[int, list[str]]]]:
+    """Return the header, and the numbered rows below it that hold something."""
     # Latin-1 keeps every byte; a cell is read as what it is when it is needed.
     text = io.TextIOWrapper(file, encoding="latin-1", newline="")
-    at = file.tell()
-    delimiter = recipients.delimiter_of(text.readline())
-    text.seek(at)
-    reader = csv.reader(text, delimiter=delimiter)
-    header = recipients.header_of([_cell(one) for one in next(reader, [])], delimiter=delimiter)
-    for number, row in enumerate(reader, start=2):
-        if row:
-            cells = [_cell(one) for one in row] + [""] * (header.width - len(row))
+    start = list(_to_header(text))
+    delimiter = recipients.delimiter_of(start[-1] if start else "")
+    reader = enumerate(csv.reader(chain(start, text), delimiter=delimiter), start=1)
+    rows = ((number, row) for number, row in reader if "".join(row).strip())
+    _, cells = next(rows, (0, []))
+    return recipients.header_of([_cell(one) for one in cells], delimiter=delimiter), rows
+
+
+def _to_header(text: Iterable[str]) -> Iterator[str]:
+    """Yield the empty lines before the header, and its first line."""
+    for line in text:
+        yield line
+        if line.strip():
+            return
+
+
+def _csv_rows(file: IO[bytes]) -> Iterator[tuple[int, Recipient | str]]:
+    header, below = _below_header(file)
+    for number, row in below:
+        if len(row) != header.width:
+            yield number, f"{len(row)} cells, where the header has {header.width}"
+        else:
+            cells = [_cell(one) for one in row]
             fields = {name: cells[place] for name, place in header.fields}
             yield number, Recipient(cells[header.email].strip(), fields)
 
@@ -80,14 +110,23 @@ def _cell(written: str) -> str:
     return recipients.decoded(written.encode("latin-1"))
 
 
-def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, Recipient]]:
+def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, Recipient | str]]:
     for number, line in enumerate(file, start=1):
         if line.strip():
-            row = json.loads(line)
-            if not isinstance(row, dict) or not isinstance(row.get("email"), str):
-                raise BadInputError(f"row {number}: no object with a text `email`")
-            fields = {recipients.field_name(name): row[name] for name in row if name != "email"}
-            yield number, Recipient(row["email"].strip(), fields)
+            yield number, _json_row(line)
+
+
+def _json_row(line: bytes) -> Recipient | str:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        return f"not JSON: {error}"
+    if not isinstance(row, dict) or not isinstance(row.get("email"), str):
+        return "no object with a text `email`"
+    fields = {recipients.field_name(name): row[name] for name in row if name != "email"}
+    # Null counts as left out.
+    given = {name: value for name, value in fields.items() if value is not None}
+    return Recipient(row["email"].strip(), given)
 
 
 @contextmanager
@@ -100,7 +139,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
     except (OSError, EOFError) as error:
         raise BadInputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise BadInputError(f"{path}: {error}") from None
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from None

@@ -15,6 +15,7 @@ from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 
 _QUOTA_SECONDS: Final = 1.0
+_HINT: Final = "; POSTROOM_REDIS_URL is not set"
 
 
 @contextmanager
@@ -25,7 +26,9 @@ def opened(loaded: Settings | None = None) -> Iterator[Postroom]:
         with Postroom(settings=using) as post:
             yield post
     except StoreUnavailableError as error:
-        raise StoreUnavailableError(f"{error} ({without_password(using.redis.url)})") from None
+        hint = "" if settings.environment().get("POSTROOM_REDIS_URL") else _HINT
+        where = without_password(using.redis.url)
+        raise StoreUnavailableError(f"{error} ({where}{hint})") from None
 
 
 def without_password(url: str) -> str:

@@ -1,16 +1,18 @@
 """`postroom status|watch|list|pause|resume|cancel`."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
 from postroom.cli import view
 from postroom.cli.console import AsJson, notes, say, say_json, tables
-from postroom.cli.following import exit_code, follow
-from postroom.cli.session import opened
+from postroom.cli.following import watched
+from postroom.cli.session import Quota, opened
 from postroom.client import Postroom
 from postroom.model import CampaignId
+from postroom.pace import over
 from postroom.records import status_record
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign.", show_default=False)]
@@ -25,7 +27,7 @@ def status(campaign: Id, *, as_json: AsJson = False) -> None:
 def watch(campaign: Id, *, as_json: AsJson = False) -> int:
     """Show a campaign live until it is over. Ends with 1 unless it finished."""
     with opened() as post:
-        return exit_code(follow(post, CampaignId(campaign), as_json=as_json))
+        return watched(post, CampaignId(campaign), as_json=as_json)
 
 
 def campaigns(
@@ -69,7 +71,10 @@ def _show(post: Postroom, campaign: str, *, as_json: bool) -> None:
     found = post.status(CampaignId(campaign))
     if as_json:
         say_json(status_record(found))
-    elif tables().is_terminal:
-        tables().print(view.block(found))
+        return
+    with closing(Quota(found.id)) as quota:
+        left = "" if over(found) else quota.left()
+    if tables().is_terminal:
+        tables().print(view.block(found, left))
     else:
-        say(f"{found.id} · {view.line(found)}")
+        say(f"{found.id} · {view.line(found, left)}")

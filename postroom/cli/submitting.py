@@ -9,7 +9,7 @@ import typer
 
 from postroom import campaign_file
 from postroom.cli.console import AsJson, notes, say, say_json
-from postroom.cli.following import exit_code, follow
+from postroom.cli.following import watched
 from postroom.cli.session import opened
 from postroom.client import Postroom
 from postroom.errors import BadInputError
@@ -45,7 +45,11 @@ def submit(
     with opened() as post:
         submission = handed_in(post, campaign, recipients, key=key, strict=strict)
         _tell(submission, key, as_json=as_json)
-        return exit_code(follow(post, submission.id, as_json=as_json)) if wait else 0
+        if wait:
+            return watched(post, submission.id, as_json=as_json)
+    if (console := notes()).is_terminal:
+        console.print(f"live: postroom watch {submission.id}", style="dim")
+    return 0
 
 
 def handed_in(

@@ -1,4 +1,4 @@
-"""How one campaign looks: as a block of lines that is drawn again and again, or as one line."""
+"""How a campaign looks: a block that is drawn again and again, one line, a row among others."""
 
 from typing import Final
 
@@ -7,8 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from postroom import clock
-from postroom.cli.wording import count, printable, rate, span
+from postroom.cli.wording import count, moment, printable, rate, span
 from postroom.model import Outcome, State, Status, Totals
 
 _STYLES: Final = {
@@ -19,6 +18,20 @@ _STYLES: Final = {
     State.HALTED: "bold red",
     State.CANCELLED: "bold magenta",
     State.EXPIRED: "bold magenta",
+}
+_MARKED: Final = {
+    "accepted": "green",
+    "delivered": "green",
+    "rejected": "red",
+    "ambiguous": "yellow",
+    "invalid": "yellow",
+    "bounced": "red",
+    "complained": "red",
+}
+"""What a tired eye must not miss among the figures."""
+_NEXT: Final = {
+    State.PAUSED: "goes on with: postroom resume {id}",
+    State.HALTED: "when that is mended: postroom resume {id}",
 }
 _OPEN: Final = (Outcome.PENDING, Outcome.SENDING)
 _BESIDE: Final = ("invalid", "duplicate", "delivered", "bounced", "complained")
@@ -31,16 +44,16 @@ def settled(books: Totals) -> int:
 
 
 def block(status: Status, quota_left: str = "") -> RenderableType:
-    """The campaign in four lines or five, for a terminal."""
+    """The campaign in a few lines, for a terminal."""
     books = status.totals
-    bar = ProgressBar(
-        total=max(books.total, 1), completed=settled(books), pulse=status.state in _GROWING
-    )
-    lines: list[RenderableType] = [_title(status), _with_figures(bar, books), _outcomes(books)]
+    lines: list[RenderableType] = [_title(status), _with_figures(_bar(status), books)]
+    lines.append(_outcomes(books))
     if pace := _pace(status, quota_left):
         lines.append(Text(pace, style="cyan"))
     if status.reason:
         lines.append(Text(printable(status.reason), style=_STYLES.get(status.state, "")))
+    if status.state in _NEXT:
+        lines.append(Text(_NEXT[status.state].format(id=status.id), style="dim"))
     return Group(*lines)
 
 
@@ -73,7 +86,7 @@ def table(statuses: list[Status]) -> Table:
             count(books.total),
             count(books.accepted),
             count(books.pending + books.sending),
-            rate(one.achieved_rate),
+            rate(one.achieved_rate) if books.accepted and one.state not in _IDLE else "",
             printable(one.reason),
         )
     return made
@@ -102,36 +115,55 @@ def _title(status: Status) -> Text:
     )
 
 
+def _bar(status: Status) -> ProgressBar:
+    books = status.totals
+    style = _STYLES.get(status.state, "cyan").removeprefix("bold ")
+    return ProgressBar(
+        total=max(books.total, 1),
+        completed=settled(books),
+        pulse=status.state in _GROWING,
+        complete_style=style,
+        finished_style=style,
+        pulse_style="cyan",
+    )
+
+
 def _with_figures(bar: ProgressBar, books: Totals) -> Table:
     grid = Table.grid(padding=(0, 2), expand=True)
     grid.add_column(ratio=1)
     grid.add_column(justify="right", no_wrap=True)
-    share = 100 * settled(books) / books.total if books.total else 0
-    grid.add_row(bar, f"{count(settled(books))} of {count(books.total)} · {share:.0f} %")
+    # Not rounded up: 100 % is said when nobody is left.
+    share = 100 * settled(books) // books.total if books.total else 0
+    grid.add_row(bar, f"{count(settled(books))} of {count(books.total)} · {share} %")
     return grid
 
 
 def _outcomes(books: Totals) -> Text:
-    return Text(_counted(books) or "nothing settled yet", style="dim")
+    told = [(f"{name} {count(number)}", _MARKED.get(name, "")) for name, number in _counts(books)]
+    return Text(" · ").join(Text(*one) for one in told) or Text("nothing sent yet", style="dim")
 
 
 def _counted(books: Totals) -> str:
+    return " · ".join(f"{name} {count(number)}" for name, number in _counts(books))
+
+
+def _counts(books: Totals) -> list[tuple[str, int]]:
+    """What is settled and what is counted beside it, where there is any."""
     named = [*(one.value for one in Outcome if one not in _OPEN), *_BESIDE]
-    told = [(name, getattr(books, name)) for name in named]
-    return " · ".join(f"{name} {count(number)}" for name, number in told if number)
+    return [(name, number) for name in named if (number := getattr(books, name))]
 
 
 def _pace(status: Status, quota_left: str) -> str:
     if status.state in (State.FINISHED, State.CANCELLED, State.EXPIRED):
         return _took(status)
     parts = []
-    if status.started_at is not None:
+    if status.started_at is not None and status.state not in _IDLE:
         allowed = status.allowed_rate
         of = f" of {rate(allowed)} allowed" if allowed is not None else ""
         parts.append(f"{rate(status.achieved_rate)}{of}")
     if quota_left:
         parts.append(quota_left)
-    # Who waits for quota knows from the reason when it goes on; a rate says nothing then.
+    # Who waits knows from the reason when it goes on; a rate says nothing then.
     if status.eta_seconds is not None and status.totals.total and status.state not in _IDLE:
         parts.append(f"done in {span(status.eta_seconds)}")
     return " · ".join(parts)
@@ -141,5 +173,4 @@ def _took(status: Status) -> str:
     if status.started_at is None or status.finished_at is None:
         return ""
     seconds = status.finished_at - status.started_at
-    ended = clock.utc(status.finished_at).strftime("%H:%M:%S UTC")
-    return f"took {span(seconds)}, until {ended}"
+    return f"took {span(seconds)}, until {moment(status.finished_at)}"

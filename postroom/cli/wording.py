@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from postroom import clock
+
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -11,14 +13,19 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def many(number: float, what: str) -> str:
+    """A number of things: `1 row`, `1,200 rows`."""
+    return f"{count(number)} {what}" if number == 1 else f"{count(number)} {what}s"
+
+
 def rate(per_second: float) -> str:
     """A rate with as many digits as matter."""
     digits = 0 if per_second >= 100 else 1
-    return f"{per_second:,.{digits}f}/s"
+    return f"{f'{per_second:,.{digits}f}'.removesuffix('.0')}/s"
 
 
 def span(seconds: float) -> str:
-    """A span in its two largest units: `4 s`, `3 min 20 s`, `2 h 5 min`, `1 d 3 h`."""
+    """A span in its two largest units: `4 s`, `3 min 20 s`, `2 h`, `1 d 3 h`."""
     whole = max(0, round(seconds))
     for size, unit, smaller, small_unit in (
         (_DAY, "d", _HOUR, "h"),
@@ -27,8 +34,16 @@ def span(seconds: float) -> str:
     ):
         if whole >= size:
             large, rest = divmod(whole, size)
-            return f"{large} {unit} {rest // smaller} {small_unit}"
+            small = rest // smaller
+            return f"{large} {unit} {small} {small_unit}" if small else f"{large} {unit}"
     return f"{whole} s"
+
+
+def moment(seconds: float) -> str:
+    """A moment of today by its time, any other with its date; UTC."""
+    then = clock.utc(seconds)
+    today = clock.utc(clock.now()).date()
+    return then.strftime("%H:%M:%S UTC" if then.date() == today else "%Y-%m-%d %H:%M UTC")
 
 
 def printable(text: str) -> str:

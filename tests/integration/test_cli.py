@@ -192,7 +192,8 @@ def test_suppressed_addresses_are_not_mailed(stack: LocalStack, tmp_path: Path) 
     assert run(stack, "watch", campaign).returncode == 0
     told = status(stack, campaign)
     assert (told["accepted"], told["suppressed"]) == (2, 1)
-    assert run(stack, "suppress", "remove", "person1@example.com").returncode == 0
+    removed = run(stack, "suppress", "remove", "person1@example.com", "--json")
+    assert json.loads(removed.stdout) == {"address": "person1@example.com", "suppressed": False}
     assert "not on the list" in one_line(run(stack, "suppress", "remove", "x@example.com"), 1)
 
 
@@ -216,6 +217,34 @@ def test_check_asks_ses_and_says_how_long_it_takes(stack: LocalStack) -> None:
     assert (told["good"], told["recipients"]) == (True, 100)
     assert told["seconds"] == pytest.approx(0.5)
     assert simulator.stats(stack.ses_url)["accepted"] == wait
+
+
+@pytest.mark.parametrize(
+    ("campaign", "rows", "what", "level"),
+    [
+        (CAMPAIGN, "a@example.com,Ada\nnobody,Bo\n", "recipients", "warning"),
+        (CAMPAIGN.replace("Hello", "{{ 1/0 }}"), "a@example.com,A\n", "recipients", "problem"),
+        (CAMPAIGN, "", "recipients", "warning"),
+        (f"{CAMPAIGN}not_after = 2020-01-01T00:00:00Z\n", "a@x.org,A\n", "not_after", "problem"),
+    ],
+)
+def test_check_looks_at_the_first_rows_and_at_the_end(
+    stack: LocalStack, tmp_path: Path, campaign: str, rows: str, what: str, level: str
+) -> None:
+    toml, people = files(tmp_path, people=0, campaign=campaign)
+    with Path(people).open("a", encoding="utf-8") as more:
+        more.write(rows)
+    ran = run(stack, "check", toml, "-r", people, "--json")
+    told = {one["what"]: one["level"] for one in json.loads(ran.stdout)["findings"]}
+    assert told[what] == level
+    assert ran.returncode == (level == "problem")
+
+
+def test_help_does_not_ask_for_the_value_of_a_flag(stack: LocalStack) -> None:
+    for command in ((), ("submit",), ("suppress", "add"), ("up",)):
+        ran = run(stack, *command, "--help")
+        assert "--json" in ran.stdout or not command
+        assert "bool" not in ran.stdout
 
 
 @pytest.mark.parametrize(
@@ -245,6 +274,7 @@ def test_other_bad_input_is_one_line_too(stack: LocalStack, tmp_path: Path) -> N
         (("submit", f"{toml}x", "-r", people), "campaign.tomlx: No such file or directory"),
         (("submit", toml, "-r", "ftp://x/y"), "s3://"),
         (("sbmit",), "No such command 'sbmit'"),
+        (("suppress",), "Missing command"),
         (("report", "x", "--outcome", "lost"), "'lost'"),
         (("render", toml, "--row", "2"), "--row"),
     ):
@@ -284,6 +314,27 @@ def test_a_reader_that_leaves_early_is_no_fault(stack: LocalStack, tmp_path: Pat
         check=True,
     )
     assert (ran.stdout, ran.stderr) == ("address,outcome,reason\n", "")
+
+
+def test_what_up_says_is_all_that_another_terminal_needs() -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "postroom.cli", "up"],
+        cwd=ROOT,
+        env=CLEAN,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    said = list(iter(running.stderr.readline, "Ctrl-C stops it all.\n"))
+    typed = [line for line in said if line.startswith("  ")]
+    ran = subprocess.run(
+        ["sh", "-e"], input="".join(typed), env=CLEAN, capture_output=True, text=True, check=False
+    )
+    running.send_signal(signal.SIGINT)
+    _, last = running.communicate(timeout=40)
+    assert ran.returncode == 0, ran.stderr
+    assert "finished  100 of 100" in ran.stderr
+    assert last.endswith("Nothing is left running.\n")
 
 
 def test_up_runs_until_it_is_interrupted() -> None:

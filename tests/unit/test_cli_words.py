@@ -3,15 +3,17 @@
 import gzip
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from postroom.cli import rows, view, wording
+from postroom import clock
+from postroom.cli import following, rows, sampling, view, wording
 from postroom.cli.session import without_password
 from postroom.errors import BadInputError
 from postroom.estimate import time_needed
-from postroom.model import CampaignId, State, Status, Totals
+from postroom.model import Campaign, CampaignId, SenderName, State, Status, Totals
 from postroom.records import status_record
 
 STATUS = Status(
@@ -33,7 +35,7 @@ STATUS = Status(
     [
         (0.4, "0 s"),
         (59.4, "59 s"),
-        (60, "1 min 0 s"),
+        (60, "1 min"),
         (200, "3 min 20 s"),
         (7500, "2 h 5 min"),
         (97_200, "1 d 3 h"),
@@ -41,6 +43,26 @@ STATUS = Status(
 )
 def test_a_span_has_its_two_largest_units(seconds: float, words: str) -> None:
     assert wording.span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("per_second", "words"), [(14, "14/s"), (13.96, "14/s"), (8.25, "8.2/s"), (1234.5, "1,234/s")]
+)
+def test_a_rate_has_the_digits_that_matter(per_second: float, words: str) -> None:
+    assert wording.rate(per_second) == words
+
+
+def test_a_moment_of_another_day_has_its_date() -> None:
+    assert wording.moment(1_790_000_000) == "2026-09-21 14:13 UTC"
+    assert wording.moment(clock.now()).count(":") == 2
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [wording.many(number, "row") for number in (0, 1, 1200)] == [
+        "0 rows",
+        "1 row",
+        "1,200 rows",
+    ]
 
 
 def test_a_terminal_is_told_nothing_that_it_would_obey() -> None:
@@ -71,9 +93,33 @@ def test_a_terminal_shows_bar_books_pace_and_reason() -> None:
         "Autumn  c1  halted",
         "━━━━━━━━━━━━━━━━━━━━━━━                  600 of 1,000 · 60 %",
         "accepted 590 · rejected 10",
-        "198/s of 200/s allowed · 300 of 1,000 left of the quota",
+        "300 of 1,000 left of the quota",
         "SES refuses the From address",
+        "when that is mended: postroom resume c1",
     ]
+
+
+def test_a_campaign_is_not_told_as_done_before_the_last_one() -> None:
+    nearly = replace(STATUS, totals=Totals(total=1000, pending=1, accepted=999))
+    console = Console(width=60)
+    with console.capture() as captured:
+        console.print(view.block(nearly))
+    assert "999 of 1,000 · 99 %" in captured.get()
+
+
+@pytest.mark.parametrize(
+    ("change", "seconds"),
+    [
+        ({"state": State.PAUSED}, 0),
+        ({"reason": "quota spent"}, 0),
+        ({"totals": Totals(total=1000, pending=399, accepted=591, rejected=10)}, 2),
+        ({}, 60),
+        ({"reason": "goes on in 9 s"}, 60),
+    ],
+)
+def test_a_log_of_a_watch_is_told_what_is_new(change: dict[str, Any], seconds: float) -> None:
+    told = replace(STATUS, reason="goes on in 10 s" if seconds == 60 and change else "")
+    assert following.patience(replace(told, **change), told) == seconds
 
 
 def test_a_status_record_has_the_agreed_keys_in_their_order() -> None:
@@ -119,7 +165,32 @@ def test_one_row_of_a_file_can_be_looked_at(tmp_path: Path, text: bytes, row: in
     found = rows.nth(path, row)
     assert (found.email, found.fields) == ("b@example.com", {"first_name": "Bo"})
     assert rows.first(path).email == "a@example.com"
-    assert rows.estimated(path) == 2
+    assert rows.counted(path) == 2
+
+
+def test_a_row_of_several_lines_is_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "recipients.csv"
+    path.write_text('\nemail,note\na@example.com,"x\n\ny"\n,\nb@example.com,z\n', encoding="utf-8")
+    assert rows.counted(path) == 2
+    assert rows.first(path).fields == {"note": "x\n\ny"}
+    assert rows.nth(path, 5).email == "b@example.com"
+
+
+def test_the_first_rows_tell_what_no_mail_can_be_made_of(tmp_path: Path) -> None:
+    path = tmp_path / "recipients.jsonl"
+    lines = ['{"email": "a@example.com", "n": 1}', "{", '{"email": "b@example.com", "n": null}']
+    lines += ['{"email": "nobody", "n": 1}', '{"email": "c@example.com", "n": 0}']
+    path.write_text("\n".join(lines), encoding="utf-8")
+    campaign = Campaign(name="x", sender=SenderName("news"), subject="x", text="{{ 1 / n }}")
+    looked_at, bad = sampling.sample(path, campaign)
+    assert looked_at == 5
+    assert [row for row, _ in bad] == [2, 3, 4, 5]
+    assert [why.split(":")[0] for _, why in bad] == [
+        "not JSON",
+        "no 'n', which the templates use",
+        "no @ in the address",
+        "text",
+    ]
 
 
 def test_a_row_that_is_not_there_is_said(tmp_path: Path) -> None:
