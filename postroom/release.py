@@ -19,22 +19,39 @@ def release(dispatch: Dispatch, publisher: Publisher) -> int:
     return sum(_fill(dispatch, publisher, account, lane) for account, lane in dispatch.lanes())
 
 
+def take_one(dispatch: Dispatch) -> BatchRef | None:
+    """Take the next batch for the caller itself; None when nothing is due or no room is left.
+
+    Raises `StoreUnavailableError`; what was taken by then is looked at again after its grace.
+    """
+    for account, lane in dispatch.lanes():
+        for _ in range(_ROUNDS):
+            turns = dispatch.pick(account, lane, at_most=1)
+            if not turns:
+                break
+            if refs := _released(dispatch, turns[0], lane):
+                return refs[0]
+    return None
+
+
 def _fill(dispatch: Dispatch, publisher: Publisher, account: AccountName, lane: Lane) -> int:
     released = 0
     for _ in range(_ROUNDS):
         turns = dispatch.pick(account, lane)
         if not turns:
             break
-        counts = [_take_turn(dispatch, publisher, turn, lane) for turn in turns]
+        counts = []
+        for turn in turns:
+            refs = _released(dispatch, turn, lane)
+            publisher.batches(refs, lane)
+            counts.append(len(refs))
         released += sum(counts)
         if all(count == len(turn.tickets) for count, turn in zip(counts, turns, strict=True)):
             break
     return released
 
 
-def _take_turn(dispatch: Dispatch, publisher: Publisher, turn: Turn, lane: Lane) -> int:
+def _released(dispatch: Dispatch, turn: Turn, lane: Lane) -> list[BatchRef]:
     due = dispatch.release(turn)
     dispatch.place(dispatch.route(turn.campaign_id), turn, due, lane)
-    refs = [BatchRef(campaign_id=turn.campaign_id, number=number) for number in due.numbers]
-    publisher.batches(refs, lane)
-    return len(refs)
+    return [BatchRef(campaign_id=turn.campaign_id, number=number) for number in due.numbers]

@@ -5,12 +5,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from uuid import uuid4
 
 import structlog
 
 from postroom import clock, release
-from postroom.errors import PostroomError, StoreUnavailableError, UnknownCampaignError
 from postroom.janitor import Janitor
 from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.publish import Publisher
@@ -33,10 +31,11 @@ from worker.postings import Compiler
 from worker.quota import QuotaKeeper
 from worker.render import Mailing
 from worker.retry import store_waits
-from worker.sender import Sender, Sent
+from worker.sender import Sender
 from worker.ses.account import read_account_of
 from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
+from worker.shift import Shift
 from worker.stopping import Stopping
 from worker.upkeep import Upkeep, slots_of
 
@@ -58,31 +57,17 @@ class Worker:
     stopping: Stopping
 
     def send_batch(self, ref: BatchRef) -> int:
-        """Send what is open in one batch, then ask for more work. Returns recipients sent."""
-        owner = f"{self.name}:{uuid4().hex[:12]}"
-        sent = Sent()
-        try:
-            sent = self.sender.send(ref, owner=owner)
-        except UnknownCampaignError:
-            log.info("batch.no_such_campaign")
-        except StoreUnavailableError as error:
-            log.warning("batch.left", reason=str(error))
-        self._ended(ref, sent)
-        return sent.recipients
-
-    def _ended(self, ref: BatchRef, sent: Sent) -> None:
-        """Make room and fill it. Where that fails, room is made by time and filled by a tick."""
-        try:
-            route = self.postings(ref.campaign_id).route
-            self.dispatch.ended(route, ref, sent=sent.recipients)
-            if sent.more:
-                self.dispatch.wake(route)
-            self.release()
-        except PostroomError as error:
-            log.info("dispatch.later", reason=str(error))
-
-    def release(self) -> int:
-        return release.release(self.dispatch, self.publisher)
+        """Send one batch, then what is due after it, for a slice. Returns recipients sent."""
+        return Shift(
+            worker=self.name,
+            sender=self.sender,
+            postings=self.postings,
+            dispatch=self.dispatch,
+            publisher=self.publisher,
+            slice_seconds=self.settings.worker.slice_seconds,
+            clock=clock.now,
+            stopping=self.stopping.asked,
+        ).work(ref)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

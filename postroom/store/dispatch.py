@@ -90,8 +90,8 @@ class Dispatch:
         field = f"{account}|{lane}"
         self._store.ask(lambda client: client.hset(self._key("limits"), field, most))
 
-    def pick(self, account: AccountName, lane: Lane) -> list[Turn]:
-        """Take room at the workers for the campaigns whose turn it is."""
+    def pick(self, account: AccountName, lane: Lane, *, at_most: int = 0) -> list[Turn]:
+        """Take room at the workers for the campaigns whose turn it is; all room, or so much."""
         flat = self._store.run(
             "pick_turns",
             [
@@ -104,7 +104,7 @@ class Dispatch:
                 self._key("clocks"),
                 self._key("limits"),
             ],
-            [f"{account}|{lane}", self._window, uuid4().hex[:12], _TICKET_SECONDS],
+            [f"{account}|{lane}", self._window, uuid4().hex[:12], _TICKET_SECONDS, at_most],
         )
         tickets: dict[CampaignId, list[str]] = {}
         wakes: dict[CampaignId, str] = {}

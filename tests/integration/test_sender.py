@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from postroom.model import BatchRef, CampaignId, OnAmbiguous, Outcome, Recipient, SenderName
+from postroom.release import release
 from postroom.settings import Settings
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
@@ -254,13 +255,24 @@ class TestVerdicts:
         assert made.check_books().accepted == 149
         assert set(post.carrier.addresses) == set(made.addresses[1:])
 
+    def test_nor_when_each_call_has_room_for_one(self, posts: MakePost) -> None:
+        post = posts(bulk_call_size=1)
+        post.allow()
+        made = post.make(6)
+        post.carrier.refuse(made.addresses[0], Kind.TRANSIENT, times=100)
+        post.work_off(made)
+        assert set(post.carrier.addresses) == set(made.addresses[1:])
+
 
 class TestCalls:
     def test_one_nobody_can_render_is_rejected_and_uses_no_budget(self, post: Post) -> None:
         text = "{{ 1 // number }}"
         given = [Recipient(f"user{n}@example.org", {"number": n}) for n in range(4)]
         made = post.make(given, text=text, defaults={})
+        post.allow(rate=16.0)
         post.work_off(made)
+        tokens = made.store.client.hget(made.store.keys.account(ACCOUNT).budget, "tokens")
+        assert float(tokens) >= 1.0
         assert post.carrier.calls == [3]
         totals = made.check_books()
         assert (totals.accepted, totals.rejected) == (3, 1)
@@ -328,15 +340,41 @@ class Held(FakeCarrier):
         return super().send_bulk(mailing, batch_number, entries)
 
 
+def released(post: Post, made: Made) -> Made:
+    """One worker with one slot, and the first batch is out."""
+    post.dispatch.announce("me", {made.route.lane: 1})
+    post.dispatch.wake(made.route)
+    assert release(post.dispatch, post.worker.publisher) == 1
+    return made
+
+
 class TestTask:
-    def test_asks_for_more_work_when_it_is_done(self, post: Post, store: Store) -> None:
-        made = post.make(6, batch_size=2)
-        post.dispatch.announce("me", {made.route.lane: 1})
-        post.dispatch.wake(made.route)
-        assert post.worker.release() == 1
+    def test_goes_on_with_what_is_due_and_needs_no_message_for_it(
+        self, post: Post, store: Store
+    ) -> None:
+        made = released(post, post.make(6, batch_size=2))
+        assert post.worker.send_batch(made.ref(0)) == 6
+        assert store.client.llen("postroom:celery:batches") == 1
+
+    def test_leaves_the_next_batch_to_others_when_its_slice_is_over(
+        self, posts: MakePost, store: Store
+    ) -> None:
+        post = posts(FakeCarrier(), slice_seconds=0.0)
+        post.allow()
+        made = released(post, post.make(6, batch_size=2))
+        post.worker.send_batch(made.ref(0))
+        assert store.client.llen("postroom:celery:batches") == 2
+
+    def test_goes_on_with_nothing_when_the_worker_stops(self, post: Post) -> None:
+        made = released(post, post.make(6, batch_size=2))
+        post.stopping.ask()
+        assert post.worker.send_batch(made.ref(0)) == 0
+        assert made.check_books().pending == 6
+
+    def test_takes_no_more_than_the_workers_have_room_for(self, post: Post, store: Store) -> None:
+        made = released(post, post.make(6, batch_size=2))
+        post.dispatch.retire("me")
         assert post.worker.send_batch(made.ref(0)) == 2
-        assert post.worker.send_batch(made.ref(1)) == 2
-        assert store.client.llen("postroom:celery:batches") == 3
 
     def test_of_a_campaign_that_does_not_exist_does_no_harm(self, post: Post) -> None:
         ref = BatchRef(campaign_id=CampaignId("nonsense"), number=3)

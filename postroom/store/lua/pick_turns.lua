@@ -4,7 +4,8 @@
 -- is out need not wait for somebody's slice to end, as long as that is not doubled.
 -- KEYS[1] turns   KEYS[2] hold   KEYS[3] out   KEYS[4] slots   KEYS[5] routes
 -- KEYS[6] wakes   KEYS[7] clocks   KEYS[8] limits
--- ARGV     account|lane, batches a slot, ticket name, seconds that a ticket lives
+-- ARGV     account|lane, batches a slot, ticket name, seconds that a ticket lives, how many at
+--          most (0: as many as there is room for)
 -- Returns  {campaign, ticket, wakes, campaign, ticket, wakes, ...}
 local LOOK_AT = 32
 local turns, hold, out, slots, routes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -27,6 +28,7 @@ for i = 1, #workers, 2 do
   end
 end
 local room = math.ceil(total * window) - redis.call('ZCARD', out)
+if tonumber(ARGV[5]) > 0 then room = math.min(room, tonumber(ARGV[5])) end
 local own, going = 0, {}
 for _, member in ipairs(redis.call('ZRANGE', out, 0, -1)) do
   if string.sub(member, 1, #clock + 1) == clock .. '|' then
