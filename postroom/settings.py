@@ -40,6 +40,7 @@ class Store(_Section, frozen=True):
 class Producer(_Section, frozen=True):
     slots: int
     lease_seconds: float
+    source_folder: str
 
 
 class Worker(_Section, frozen=True):

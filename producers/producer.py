@@ -80,6 +80,12 @@ class Producer:
         except StopRequested:
             self._let_go(lease)
             raise
+        except (NewerFormatError, StoreUnavailableError):
+            raise
+        except Exception as error:
+            # It would come again: halted it says so, and a person may resume it.
+            log.exception("split.failed")
+            self._leave(lease, halted=f"the producer failed ({type(error).__name__}); see its log")
         else:
             if finished:
                 Campaigns(self._store, self._settings.store).retire(lease.campaign_id)
@@ -101,7 +107,8 @@ class Producer:
 
     def _chunks(self, campaign_id: CampaignId, source: Source) -> Iterator[bytes]:
         if source.url is not None:
-            return read_url(source.url, self._patience.wait)
+            folder = self._settings.producer.source_folder
+            return read_url(source.url, self._patience.wait, folder=folder)
         count = self._patience.ask(lambda: self._splits.pages(campaign_id))
         return read_pages(_PatientPages(self._splits, self._patience, campaign_id), count)
 

@@ -54,11 +54,11 @@ def read_pages(store: PageStore, count: int) -> Iterator[bytes]:
         yield page
 
 
-def read_url(url: str, sleep: Sleep) -> Iterator[bytes]:
-    """Yield the bytes behind `file:///path` or `s3://bucket/key`."""
+def read_url(url: str, sleep: Sleep, *, folder: str = "/") -> Iterator[bytes]:
+    """Yield the bytes behind `file:///path`, in `folder` only, or `s3://bucket/key`."""
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return _read_file(Path(unquote(parts.path)))
+        return _read_file(Path(unquote(parts.path)), Path(folder))
     if parts.scheme == "s3":
         # Not unquoted: a key may have a % or a ? of its own.
         return _read_s3(parts.netloc, url.removeprefix(f"s3://{parts.netloc}/"), sleep)
@@ -103,8 +103,12 @@ def _after_zeros(held: bytes, chunks: Iterator[bytes]) -> bytes:
     return rest
 
 
-def _read_file(path: Path) -> Iterator[bytes]:
+def _read_file(path: Path, folder: Path) -> Iterator[bytes]:
     try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UnreadableSourceError(f"{path}: not in {folder} (producer.source_folder)")
+        if path.exists() and not path.is_file():  # A pipe would be waited for without end.
+            raise UnreadableSourceError(f"{path}: not a file")
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 yield chunk

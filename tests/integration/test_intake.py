@@ -42,6 +42,23 @@ def test_every_row_is_in_one_batch_in_the_order_of_the_source(office: Office) ->
     assert office.store.client.exists(keys.pages) == 0
 
 
+def test_a_fault_that_nobody_foresaw_halts_the_campaign_in_place_of_coming_again(
+    office: Office,
+) -> None:
+    campaign_id = ship(office, table(100))
+    key = office.store.keys.campaign(campaign_id).pages
+    whole = office.store.client.hget(key, "0")
+    office.store.client.hset(key, "0", b"not what was shipped")
+    status = office.split(campaign_id)
+    assert (status.state, status.reason) == (
+        State.HALTED,
+        "the producer failed (error); see its log",
+    )
+    office.store.client.hset(key, "0", whole)
+    office.post.resume(campaign_id)
+    assert office.split(campaign_id).totals.pending == 100
+
+
 def test_json_rows_may_differ_in_their_fields(office: Office) -> None:
     given = [{"email": "a@x.example", "n": 1}, "b@x.example", {"email": "c@x.example", "m": [2]}]
     campaign_id = office.submitted(given)
@@ -216,7 +233,7 @@ def test_a_split_that_is_done_is_not_done_again(office: Office) -> None:
     assert office.split(campaign_id) == before
 
 
-class Interrupted(Exception):  # noqa: N818
+class Interrupted(BaseException):  # A killed process cleans nothing up.
     pass
 
 

@@ -24,7 +24,7 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=8)
 ROWS = st.lists(st.tuples(ADDRESSES, NAMES), max_size=80)
 
 
-class Killed(Exception):  # noqa: N818
+class Killed(BaseException):
     pass
 
 

@@ -1,6 +1,7 @@
 """Bytes of any kind become rows; a bad row is told by its number and harms no other."""
 
 import gzip
+import os
 import random
 import tracemalloc
 from collections.abc import Iterator
@@ -205,6 +206,25 @@ def test_a_file_is_read_by_its_address(tmp_path: Path) -> None:
         list(read_url((tmp_path / "gone.csv").as_uri(), lambda _: None))
     with pytest.raises(UnreadableSourceError, match="neither s3:// nor file:///"):
         read_url("ftp://x/y", lambda _: None)
+
+
+def test_no_file_outside_the_folder_is_read_whatever_path_or_link_leads_to_it(
+    tmp_path: Path,
+) -> None:
+    shared, secret = tmp_path / "shared", tmp_path / "secret.csv"
+    shared.mkdir()
+    secret.write_bytes(b"email\n")
+    (shared / "link.csv").symlink_to(secret)
+    for url in (secret.as_uri(), f"file://{shared}/../secret.csv", f"file://{shared}/link.csv"):
+        with pytest.raises(UnreadableSourceError, match=r"not in .*source_folder"):
+            list(read_url(url, lambda _: None, folder=str(shared)))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(UnreadableSourceError, match="not a file"):
+        list(read_url(pipe.as_uri(), lambda _: None))
 
 
 def test_a_page_that_is_gone_is_no_end_of_the_source() -> None:
