@@ -11,7 +11,7 @@ import pytest
 from postroom import settings
 from postroom.client import Postroom
 from postroom.localstack.stack import LocalStack, Shape
-from postroom.model import State
+from postroom.model import CampaignId, Outcome, State
 from tests.support.waiting import wait_until
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "enqueue.md"
@@ -59,17 +59,27 @@ def test_the_script_for_cron_runs_and_a_second_run_is_the_same_campaign(
 
 
 def test_the_python_client_hands_in_a_campaign(stack: LocalStack) -> None:
-    python, _ = examples("python")
+    python, *_ = examples("python")
     campaign, _ = run(stack, python).split()
     with Postroom(settings=settings.load(stack.environ)) as post:
-        *_, ended = post.watch(post.status(campaign).id, 0.1)
+        *_, ended = post.watch(CampaignId(campaign), 0.1)
     assert (ended.state, ended.totals.accepted) == (State.FINISHED, 1000)
+
+
+def test_a_message_to_one_person_arrives(stack: LocalStack) -> None:
+    _, message, _ = examples("python")
+    sent, _ = run(stack, message).split()
+    assert run(stack, message).split()[0] == sent
+    with Postroom(settings=settings.load(stack.environ)) as post:
+        *_, ended = post.watch(CampaignId(sent), 0.1)
+        [row] = post.report(ended.id)
+    assert (row.email, row.outcome) == ("ada@example.com", Outcome.ACCEPTED)
 
 
 def test_plain_celery_hands_in_a_campaign(stack: LocalStack, tmp_path: Path) -> None:
     people = tmp_path / "people.csv"
     people.write_text("email,first_name\nada@example.com,Ada\n", encoding="utf-8")
-    _, celery = examples("python")
+    *_, celery = examples("python")
     assert "import postroom" not in celery
     # Another key than the example before it.
     code = celery.replace("/srv/shared/people.csv", str(people)).replace("autumn-2026", "celery")
