@@ -18,6 +18,7 @@ from postroom.model import (
     Settled,
     Source,
 )
+from postroom.release import release
 from postroom.settings import Settings
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
@@ -237,11 +238,11 @@ class TestLapsed:
         post.ledger.begin(post.ledger.claim(made.ref(), owner="dead"), range(50))
         post.dispatch.announce("heir", {Lane.BULK: 2, Lane.TRANSACTIONAL: 2})
         post.dispatch.wake(made.route)
-        post.worker.release()
+        release(post.dispatch, post.worker.publisher)
         assert self.queued(post) == 0
         made.lapse()
         post.dispatch.wake(made.route)
-        post.worker.release()
+        release(post.dispatch, post.worker.publisher)
         assert self.queued(post) == 1
         assert post.worker.send_batch(made.ref()) == 50
         totals = made.check_books()
