@@ -4,14 +4,21 @@ Celery accepts a misspelt setting in silence, so a test holds each key here agai
 kombu's own lists.
 """
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 import kombu
+import structlog
 from celery.app.amqp import AMQP
+from celery.worker import consumer
 from kombu import Queue
 
 from postroom.publish import transport_options
 from postroom.settings import Redis
+
+log = structlog.get_logger()
+
+_SENSELESS: Final = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class StartingWorker(Protocol):
@@ -38,6 +45,27 @@ class Broker(AMQP):
     """Celery's door to the broker, over our connections."""
 
     Connection = Connection
+
+
+class Consumer(consumer.Consumer):
+    """Drops a message that makes no sense, whoever put it there.
+
+    Celery 5.7.0 does so for what cannot be decoded. A body that is well decoded and is no task
+    ends the worker, gives the message back, and so ends the next one.
+    """
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> None:
+            try:
+                handle(message)
+            except _SENSELESS as error:
+                # Not its body: there may be addresses in it.
+                log.error("message.senseless", reason=type(error).__name__)
+                message.ack_log_error(log, ())
+
+        return on_task_received
 
 
 def celery_settings(redis: Redis, *, queue: str, slots: int) -> dict[str, Any]:
@@ -97,6 +125,7 @@ def _shape(queue: str, slots: int) -> dict[str, Any]:
         # Both kinds of task wait for the network, and a thread can see the shutdown coming.
         "worker_pool": "threads",
         "worker_concurrency": slots,
+        "worker_consumer": f"{__name__}:Consumer",
         # This queue and no other: a misspelt name raises, where Celery would make a queue of it.
         "task_queues": [Queue(queue)],
         "task_default_queue": queue,

@@ -47,7 +47,7 @@ PLANS = {
             recipients=20_000,
             faults=50,
             bag=CHILDREN,
-            shape=Shape(pool="prefork", workers=2, slots=3, **_SLOW_SES),
+            shape=Shape(pool="processes", workers=2, slots=3, **_SLOW_SES),
             longest_pause_seconds=2.0,
         ),
     )

@@ -65,7 +65,7 @@ class Hands:
 
     def _kill_child(self, fault: Fault) -> None:
         program = self._rig.workers[fault.which % len(self._rig.workers)]
-        children = psutil.Process(program.pid).children()
+        children = children_of(program.pid)
         if children:
             child = children[fault.which % len(children)]
             self._recovery.killed({child.pid})
@@ -145,6 +145,14 @@ class Hands:
         self._rig.arm(
             kind=fault.kind, probability=0.2 + fault.amount * 0.4, until_seconds=1.0, seconds=20.0
         )
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    """Return the children that run."""
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(pid).children()
+        return [one for one in found if one.status() != psutil.STATUS_ZOMBIE]
+    return []
 
 
 def pids_of(pid: int) -> set[int]:

@@ -67,6 +67,7 @@ class Shape:
     producers: int = 1
     slots: int = 6
     pool: str = "threads"
+    """`processes` is prefork: Celery takes `-P prefork` for its own default and keeps ours."""
     rate: float = 0.0
     latency_ms: float = 0.0
     jitter_ms: float = 0.0
@@ -195,6 +196,10 @@ class Rig:
         with suppress(redis.RedisError):
             return int(self.client.hlen(self.keys.dispatch("slots:bulk")))
         return 0
+
+    def died(self) -> list[str]:
+        """Return the processes that have ended and were not asked to."""
+        return [one.name for one in (*self.workers, *self.producers) if not one.alive]
 
     def arm(self, **fault: Any) -> None:
         """Arm a fault of the local SES."""

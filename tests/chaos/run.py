@@ -57,6 +57,7 @@ def run(plan: Plan, seed: int) -> dict[str, Any]:
         found = judge(rig, campaign_id, addresses)
         broken = found.broken(twice_at_most=_twice_at_most(plan, done))
         broken += storm.unbalanced[:1]
+        broken += [f"{name} died by itself" for name in rig.died()]
         if broken:
             kept = rig.keep_logs(f"chaos-{plan.name}-{seed}")
             broken.append(f"logs: {kept}")
