@@ -1,5 +1,7 @@
 """Release batches to the workers: asked whenever a batch ends, work comes in, or time passes."""
 
+import random
+from collections.abc import Iterable
 from typing import Final
 
 from postroom.model import AccountName, BatchRef, Lane
@@ -16,7 +18,7 @@ def release(dispatch: Dispatch, publisher: Publisher) -> int:
     Safe to call by anybody at any time. Raises `StoreUnavailableError`; what was picked by then
     is looked at again after its grace.
     """
-    return sum(_fill(dispatch, publisher, account, lane) for account, lane in dispatch.lanes())
+    return sum(_fill(dispatch, publisher, account, lane) for account, lane in _by_lot(dispatch))
 
 
 def take_one(dispatch: Dispatch) -> BatchRef | None:
@@ -24,7 +26,7 @@ def take_one(dispatch: Dispatch) -> BatchRef | None:
 
     Raises `StoreUnavailableError`; what was taken by then is looked at again after its grace.
     """
-    for account, lane in dispatch.lanes():
+    for account, lane in _by_lot(dispatch):
         for _ in range(_ROUNDS):
             turns = dispatch.pick(account, lane, at_most=1)
             if not turns:
@@ -32,6 +34,12 @@ def take_one(dispatch: Dispatch) -> BatchRef | None:
             if refs := _released(dispatch, turns[0], lane):
                 return refs[0]
     return None
+
+
+def _by_lot(dispatch: Dispatch) -> Iterable[tuple[AccountName, Lane]]:
+    """Transactional first; between accounts the lot decides, so that none gets all the room."""
+    lot = random.random  # it spreads room, it guards nothing
+    return sorted(dispatch.lanes(), key=lambda pair: (pair[1] is not Lane.TRANSACTIONAL, lot()))
 
 
 def _fill(dispatch: Dispatch, publisher: Publisher, account: AccountName, lane: Lane) -> int:

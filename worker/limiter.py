@@ -38,6 +38,7 @@ class Limiter:
         Raises `BudgetExhaustedError` when the wait would be long or the process stops, and
         `NeedsPersonError`. Nothing is sent on any of them.
         """
+        waited = 0.0
         while not self.stopping():
             answer = self.purse.take(account, ask, max_wait_seconds=self.max_wait_seconds)
             if isinstance(answer, Grant):
@@ -47,5 +48,9 @@ class Limiter:
             if answer.why is Why.UNKNOWN or answer.seconds > self.max_wait_seconds:
                 # A batch in hand meanwhile would outlast its lease, as if its worker had died.
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=answer.seconds)
+            if waited > self.max_wait_seconds:
+                # Overtaken again and again: the batch is put back before its lease lapses.
+                raise BudgetExhaustedError(_WHY[answer.why], seconds=0.0)
             self.sleep(answer.seconds)
+            waited += answer.seconds
         raise BudgetExhaustedError("the worker is stopping", seconds=0.0)

@@ -60,7 +60,7 @@ def waited(answer: Grant | Wait) -> Wait:
 
 def patiently(take: Take, wanted: int, waiter: str, **more: Any) -> Grant:
     """Take as a worker does: come back when told to."""
-    for _ in range(200):
+    for _ in range(12):
         answer = take(wanted, waiter, **more)
         if isinstance(answer, Grant):
             return answer
@@ -245,6 +245,18 @@ class TestLine:
         began = time.monotonic()
         assert patiently(take, 1, "alive").recipients == 1
         assert time.monotonic() - began < 1.6
+
+    def test_many_dead_waiters_do_not_either(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        """They want more than the bucket ever holds: time does not serve those behind them."""
+        allows(budget, rate=400.0)
+        empty(store)
+        for number in range(6):
+            waited(take(100, f"dead {number}", max_wait_seconds=5.0))
+        began = time.monotonic()
+        assert patiently(take, 10, "alive").recipients == 10
+        assert time.monotonic() - began < 4.0
 
     def test_nobody_starves(self, budget: Budget, take: Take) -> None:
         allows(budget, rate=300.0)

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from postroom import queues
 from postroom.errors import StoreUnavailableError
-from postroom.model import Lane
+from postroom.model import AccountName, Lane
 from postroom.publish import Publisher
 from postroom.release import release
 from postroom.settings import Settings
@@ -84,6 +85,21 @@ def test_a_campaign_with_nothing_due_gives_its_room_to_the_next(
     going = make()
     assert release(dispatch, publisher) == 3
     assert {campaign for campaign, _ in queued(store)} == {going.id}
+
+
+def test_no_account_gets_all_the_room(
+    dispatch: Dispatch, publisher: Publisher, make: Make, store: Store
+) -> None:
+    made = {one.id: one for one in (make(400), make(400, account=AccountName("other")))}
+    dispatch.announce("worker", {Lane.BULK: 1, Lane.TRANSACTIONAL: 1})
+    counts: Counter[str] = Counter()
+    for _ in range(60):
+        assert release(dispatch, publisher) == 1
+        [(campaign, number)] = queued(store)
+        store.client.delete("postroom:celery:batches")
+        dispatch.ended(made[campaign].route, made[campaign].ref(number), sent=2)
+        counts[campaign] += 1
+    assert min(counts[one] for one in made) >= 10
 
 
 def test_a_message_names_its_batch_and_nobody_else(

@@ -15,7 +15,7 @@ from postroom import clock
 from postroom.errors import BudgetExhaustedError, NeedsPersonError
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.settings import Settings
-from postroom.store.budget import Allowance, Ask, Budget, Grant
+from postroom.store.budget import Allowance, Ask, Budget, Grant, Wait, Why
 from postroom.store.connection import Store
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -119,14 +119,39 @@ def test_two_processes_of_many_threads_keep_the_rate(
     assert total >= 0.85 * rate * seconds - call
 
 
-def test_an_account_nobody_has_read_is_waited_for(processes: Processes) -> None:
-    process, keeper = processes(), processes()
-    with ThreadPoolExecutor(1) as worker:
-        grant = worker.submit(process.take)
-        with pytest.raises(TimeoutError):
-            grant.result(timeout=0.3)
-        keeper.allow(1e6)
-        assert grant.result(timeout=3).recipients == 1
+def test_an_account_nobody_has_read_is_not_waited_for(processes: Processes) -> None:
+    """The batch is parked until SES has told; in hand it would outlast its lease."""
+    process = processes()
+    with pytest.raises(BudgetExhaustedError, match="not been read"):
+        process.take()
+    process.allow(1e6)
+    assert process.take().recipients == 1
+
+
+class Overtaken:
+    """A budget that always has somebody else to serve first."""
+
+    def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
+        return Wait(why=Why.RATE, seconds=0.05, detail="", holds=1)
+
+
+def test_whoever_is_overtaken_for_too_long_puts_the_batch_back() -> None:
+    """A lease is renewed by calls only: no batch is held in hand for long without one."""
+    stopping = Stopping(clock.now, grace_seconds=1)
+    limiter = Limiter(
+        purse=Overtaken(), sleep=stopping.sleep, stopping=stopping.asked, max_wait_seconds=0.2
+    )
+    ask = Ask(
+        waiter="me",
+        wanted=1,
+        lane=Lane.BULK,
+        bulk_request=False,
+        campaign_id=CampaignId("c1"),
+        weight=1.0,
+    )
+    with pytest.raises(BudgetExhaustedError, match="send rate") as caught:
+        limiter.take(ACCOUNT, ask)
+    assert caught.value.seconds == 0
 
 
 def test_a_halted_account_needs_a_person(processes: Processes) -> None:
