@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PACKAGES := $(wildcard postroom producers worker simulator)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types bench worker producer flower up lock
+.PHONY: help setup demo test test-all chaos lint types bench worker producer flower up lock
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: lint types ## Everything CI checks: linter, formatter, types, tests
 
 test-all: lint types ## The same with the tests that take minutes
 	$(BIN)/python -m pytest
+
+chaos: setup ## Kill, stop, cut and freeze everything while campaigns are sent (SEED=n has a run again)
+	$(BIN)/python -m tests.chaos $(SEED)
 
 lint: setup ## Linter and formatter
 	$(BIN)/ruff check .
