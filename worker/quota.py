@@ -1,11 +1,14 @@
 """Keeps the budgets true to SES: one process at a time reads GetAccount, for all of them."""
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
+from postroom.errors import StoreUnavailableError
 from postroom.model import AccountName, Lane
 from postroom.settings import Account as AccountSettings
 from postroom.settings import Limiter as LimiterSettings
@@ -48,12 +51,14 @@ class QuotaKeeper:
     turns: Turns
     budgets: Budgets
     dispatch: Dispatching
+    aside: Callable[[Callable[[], None]], None]
+    """Runs a reading, as `in_a_thread` does: SES may not answer for a long time."""
 
     def tick(self) -> None:
         """Read what is due. Raises `StoreUnavailableError`; faults of SES are logged."""
         for account, settings in self.accounts.items():
             if self.turns.due(account, every_seconds=self.limiter.refresh_seconds):
-                self._look(account, settings)
+                self.aside(partial(self._look, account, settings))
 
     def soon(self, account: AccountName) -> None:
         """Read this account at the next tick."""
@@ -96,6 +101,20 @@ class QuotaKeeper:
         if self.budgets.observe(account, allowance):
             self.dispatch.let_go(account)
             log.info("account.allows", account=account, rate=allowance.rate, quota=allowance.quota)
+
+
+def in_a_thread(look: Callable[[], None]) -> None:
+    """Let an account that hangs hold up neither the other accounts nor the upkeep."""
+
+    def run() -> None:
+        try:
+            look()
+        except StoreUnavailableError as error:
+            log.warning("redis.away", reason=str(error))
+        except Exception:
+            log.exception("account.unread")
+
+    threading.Thread(target=run, name="quota", daemon=True).start()
 
 
 def _allowance(

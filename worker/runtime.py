@@ -28,7 +28,7 @@ from worker.delivery import BulkRest, Delivery
 from worker.limiter import Limiter
 from worker.patience import PatientBudget, PatientLedger
 from worker.postings import Compiler
-from worker.quota import QuotaKeeper
+from worker.quota import QuotaKeeper, in_a_thread
 from worker.render import Mailing
 from worker.retry import store_waits
 from worker.sender import Sender
@@ -204,6 +204,7 @@ def _quota(ground: _Ground) -> QuotaKeeper:
         turns=QuotaTurns(ground.store),
         budgets=ground.budget,
         dispatch=ground.dispatch,
+        aside=in_a_thread,
     )
 
 

@@ -44,6 +44,16 @@ class TestClients:
             read_account_of(clients, MAIN)
         assert caught.value.verdict.kind is Kind.STOP_ACCOUNT
 
+    def test_ask_for_the_quota_once_as_ses_takes_one_question_a_second(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        with RawServer(answering("500 Internal Server Error", b"{}")) as server:
+            with pytest.raises(AccountUnreadableError):
+                read_account_of(Clients(settings_for(server.url)), MAIN)
+            assert len(server.requests) == 1
+
     def test_keep_a_connection_for_each_call_in_flight(self) -> None:
         clients = Clients(settings_for("http://127.0.0.1:1"), calls_in_flight=80)
         assert clients.sending(MAIN).meta.config.max_pool_connections == 80

@@ -1,5 +1,6 @@
 """The quota keeper on real Redis, reading GetAccount of the local SES."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.quota import QuotaTurns
 from tests.simulator.running import RunningSimulator
+from tests.support.raw_server import RawServer
 from tests.support.waiting import wait_until
-from worker.quota import QuotaKeeper
+from worker.quota import QuotaKeeper, in_a_thread
 from worker.ses.account import read_account_of
 from worker.ses.client import Clients
 
@@ -36,6 +38,14 @@ def ses(running: RunningSimulator) -> RunningSimulator:
     return running
 
 
+def at_once(look: Callable[[], None]) -> None:
+    look()
+
+
+def hang_until(over: threading.Event) -> None:
+    over.wait(20)
+
+
 @pytest.fixture
 def keeper(
     ses: RunningSimulator, settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -48,6 +58,7 @@ def keeper(
         *,
         refresh_seconds: float = 30.0,
         others: dict[str, Account] | None = None,
+        aside: Callable[[Callable[[], None]], None] = at_once,
         **account: object,
     ) -> QuotaKeeper:
         own = Account(region="eu-west-1", endpoint_url=ses.url, **account)
@@ -59,6 +70,7 @@ def keeper(
             turns=QuotaTurns(store),
             budgets=Budget(store),
             dispatch=Dispatch(store, settings),
+            aside=aside,
         )
 
     return make
@@ -220,7 +232,7 @@ class TestTrouble:
         self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
     ) -> None:
         one = keeper(refresh_seconds=3600.0)
-        ses.fault("http_503", operation="GetAccount", times=3)  # the SDK asks three times
+        ses.fault("http_503", operation="GetAccount", times=1)
 
         def ticked() -> bool:
             one.tick()
@@ -266,6 +278,16 @@ class TestTrouble:
         keeper(others={"broken": broken}).tick()
         assert budget.status(ACCOUNT).known
         assert "no-such-profile" in budget.status(AccountName("broken")).halted
+
+    def test_an_account_that_hangs_does_not_keep_the_others_waiting(
+        self, keeper: MakeKeeper, budget: Budget
+    ) -> None:
+        over = threading.Event()
+        with RawServer(lambda *_: hang_until(over)) as server:
+            hanging = Account(region="eu-west-1", endpoint_url=server.url)
+            keeper(others={"hanging": hanging}, aside=in_a_thread).tick()
+            wait_until(lambda: budget.status(ACCOUNT).known, "the account is read", seconds=5)
+            over.set()
 
     def test_a_server_without_get_account_is_sent_to_at_the_operators_rate(
         self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, settings: Settings

@@ -30,7 +30,7 @@ class AccountUnreadableError(UnansweredError):
 
 
 def read_account(client: SesClient) -> AccountFacts:
-    """Ask SES about the account of a `reading` client. Raises `AccountUnreadableError`."""
+    """Ask SES about the account of a client that reads. Raises `AccountUnreadableError`."""
     try:
         return _facts(ask("GetAccount", client.get_account, client.meta.region_name))
     except UnansweredError as error:
@@ -43,7 +43,7 @@ def read_account(client: SesClient) -> AccountFacts:
 def read_account_of(clients: Clients, account: AccountName) -> AccountFacts:
     """Ask SES about an account of the settings. Raises `AccountUnreadableError`."""
     try:
-        client = clients.reading(account)
+        client = clients.polling(account)
     except BadInputError as error:
         raise AccountUnreadableError(Verdict(Kind.STOP_ACCOUNT, str(error))) from None
     return read_account(client)

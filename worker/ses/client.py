@@ -22,7 +22,7 @@ from postroom.model import AccountName
 from postroom.settings import Account, Settings
 from worker.ses.faults import NO_CREDENTIALS
 
-Use = Literal["send", "read"]
+Use = Literal["send", "read", "poll"]
 
 _BODY: Final = "PostroomBody"
 _REFUSED: Final = frozenset({401, 403})
@@ -64,6 +64,10 @@ class Clients:
         """Return the client that retries reads by itself. Raises as `sending` does."""
         return self._client(account, "read")
 
+    def polling(self, account: AccountName) -> SesClient:
+        """Return the client that asks each question once. Raises as `sending` does."""
+        return self._client(account, "poll")
+
     def _client(self, account: AccountName, use: Use) -> SesClient:
         key = (os.getpid(), account, use)
         found = self._clients.get(key)
@@ -101,7 +105,7 @@ class Clients:
         account = self._settings.accounts.get(name)
         if account is None:
             raise BadInputError(f"settings: no account {name!r}")
-        config = self._sending_config() if use == "send" else self._reading_config()
+        config = self._config(use)
         endpoint = account.endpoint_url or None
         try:
             session = boto3.session.Session(
@@ -115,17 +119,14 @@ class Clients:
         made: SesClient = client
         return made
 
-    def _sending_config(self) -> Config:
-        # The SDK's own retries hide throttles from the limiter and send mails twice.
-        return self._config({"mode": "standard", "total_max_attempts": 1}, self._connections)
-
-    def _reading_config(self) -> Config:
-        return self._config({"mode": "standard", "total_max_attempts": 3}, 2)
-
-    def _config(self, retries: Any, connections: int) -> Config:
+    def _config(self, use: Use) -> Config:
+        # The SDK's own retries hide throttles from the limiter and send mails twice; and to ask
+        # for the quota thrice in a second is more than SES takes of all processes together.
+        tries = 3 if use == "read" else 1
+        connections = self._connections if use == "send" else 2
         ses = self._settings.ses
         return Config(
-            retries=retries,
+            retries={"mode": "standard", "total_max_attempts": tries},
             parameter_validation=False,  # The service model does not know ready-made bodies.
             tcp_keepalive=True,
             max_pool_connections=connections,
