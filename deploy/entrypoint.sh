@@ -16,7 +16,7 @@ case "$process" in
         ;;
     flower)
         # `args` shows campaign and batch, never an address; Flower leaves that column out.
-        echo "Flower: http://127.0.0.1:5555" >&2
+        if [ "$#" -eq 0 ]; then echo "Flower: http://127.0.0.1:5555" >&2; fi
         exec celery --quiet -A worker.app flower --read-only --port=5555 \
             --tasks-columns=name,args,state,received,runtime,worker "$@"
         ;;

@@ -27,7 +27,7 @@ def retry(
     else:
         say(submission.id)
     if not submission.created:
-        notes().print("they are being sent to already, by this campaign; nothing new was sent")
+        notes().print("retried before for these words: nothing is sent again")
 
 
 def doctor(
