@@ -126,7 +126,8 @@ def _allowance(
         limiter,
         rate=facts.max_send_rate * settings.share,
         quota=_UNLIMITED if quota is None else quota * settings.share,
-        sent=facts.sent_last_24_hours,
+        # What is left to others by our share is theirs to send: only what is beyond it is ours.
+        sent=max(0.0, facts.sent_last_24_hours - (quota or 0.0) * (1 - settings.share)),
     )
 
 

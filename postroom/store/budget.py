@@ -71,7 +71,7 @@ class Allowance:
     quota: float
     """Recipients in the rolling window; -1 is none."""
     sent: float
-    """Recipients that SES counts in the window; -1 is unknown."""
+    """Recipients that SES counts in the window, less what others may send; -1 is unknown."""
     window_seconds: float
     cells: int
     burst_seconds: float

@@ -145,6 +145,19 @@ class TestReading:
         assert isinstance(grant, Grant)
         assert grant.recipients == 3
 
+    def test_what_others_send_of_the_share_left_to_them_takes_nothing_of_ours(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
+    ) -> None:
+        ses.settings(quota=20)
+        ses.send_bulk([f"other{number}@example.org" for number in range(10)])
+        one = keeper(share=0.5)
+        one.tick()
+        status = budget.status(ACCOUNT)
+        assert (status.quota, status.foreign) == (10.0, 0)
+        ses.send_bulk([f"more{number}@example.org" for number in range(4)])
+        read_again(one, store)
+        assert budget.status(ACCOUNT).foreign == 4
+
     def test_slots_suit_the_rate(
         self, keeper: MakeKeeper, ses: RunningSimulator, store: Store
     ) -> None:
