@@ -1,5 +1,6 @@
 """The budget: no window of time grants more than it may, and nobody in line is forgotten."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -121,7 +122,24 @@ class TestRate:
         allows(budget, rate=1.0)
         fill(budget, store)
         assert granted(take(50)) == 1
-        assert 0.9 < waited(take(50)).seconds <= 1.0
+        assert 0.9 < waited(take(50)).seconds <= 1.05
+
+    @pytest.mark.parametrize("rate", [1.0, 0.5])
+    def test_in_the_sandbox_no_two_are_closer_than_ses_takes_them(
+        self, budget: Budget, take: Take, store: Store, rate: float
+    ) -> None:
+        allows(budget, rate=rate)
+        fill(budget, store)
+        granted_at = []
+        for late in (0.3, 0.2, 0.0):
+            patiently(take, 1, "me")
+            granted_at.append(store.seconds())
+            answer = waited(take(1, "me"))
+            time.sleep(answer.seconds + late)  # noqa: TID251 - a worker that overslept
+        patiently(take, 1, "me")
+        granted_at.append(store.seconds())
+        gaps = [later - one for one, later in itertools.pairwise(granted_at)]
+        assert 1 / rate + 0.02 < min(gaps) < 1 / rate + 0.35
 
     def test_below_one_a_second_it_still_goes_on(
         self, budget: Budget, take: Take, store: Store
@@ -129,7 +147,7 @@ class TestRate:
         allows(budget, rate=0.25)
         fill(budget, store)
         assert granted(take()) == 1
-        assert 3.9 < waited(take()).seconds <= 4.0
+        assert 3.9 < waited(take()).seconds <= 4.05
 
     def test_a_wait_not_worth_standing_in_line_for_leaves_the_line(
         self, budget: Budget, take: Take, store: Store
@@ -612,3 +630,36 @@ def in_line(take: Take, asking: list[tuple[str, Lane]], *, wanted: int, **more: 
 def _frees(budget: Budget, take: Take, store: Store) -> bool:
     fill(budget, store)
     return granted(take(20)) == 20
+
+
+class TestTurns:
+    def test_a_campaign_with_many_waiters_gets_no_more_than_one_with_few(
+        self, budget: Budget, take: Take
+    ) -> None:
+        allows(budget, rate=100.0, burst_seconds=0.2)
+        for number in range(10):
+            waited(take(10, f"many {number}", campaign_id="many"))
+        # In order of asking it would be after ten calls: more than a second.
+        assert waited(take(10, "few", campaign_id="few")).seconds < 0.35
+
+    def test_a_heavier_campaign_is_served_more_often(self, budget: Budget, take: Take) -> None:
+        allows(budget, rate=2_000.0, burst_seconds=0.1)
+        served = {"heavy": 0, "light": 0}
+        waiting = {f"{name} {n}": name for n in range(6) for name in served}
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline:
+            for waiter, name in waiting.items():
+                weight = 3.0 if name == "heavy" else 1.0
+                served[name] += granted(take(20, waiter, campaign_id=name, weight=weight))
+        assert 2 < served["heavy"] / served["light"] < 4
+
+    def test_being_away_earns_nothing(self, budget: Budget, take: Take) -> None:
+        allows(budget, rate=1_000.0, burst_seconds=0.02)
+        patiently(take, 10, "back", campaign_id="back")
+        for _ in range(30):
+            patiently(take, 10, "there", campaign_id="there")
+        waited(take(20, "there", campaign_id="there"))
+        first = waited(take(20, "back", campaign_id="back"))
+        second = waited(take(20, "back too", campaign_id="back"))
+        # One turn before the other campaign's, not thirty.
+        assert second.seconds > first.seconds + 0.03

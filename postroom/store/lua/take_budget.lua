@@ -1,8 +1,8 @@
 -- take_budget: grant up to `wanted` recipients from the token bucket and the rolling quota at once.
 -- Waiters stand in one line, transactional before bulk, then in turns by what their campaigns
 -- were granted for their weight, and are told when to come back: nobody polls, nobody starves,
--- and a campaign with many waiters gets no more than one with few. While somebody is in line the bucket may overfill by the first one's
--- call, so that coming back a moment late costs no rate.
+-- and a campaign with many waiters gets no more than one with few. While somebody is in line the
+-- bucket may overfill by the first one's call, so that coming back a moment late costs no rate.
 -- KEYS[1]  budget, a hash (see store/budget.py)     KEYS[2]  window, a hash slice -> recipients
 -- KEYS[3]  line, a sorted set of waiters            KEYS[4]  asks, a hash waiter ->
 --          recipients wanted|SendBulkEmail requests|when it was told to come back|weight|campaign
@@ -12,6 +12,7 @@
 -- Returns  {granted, ms to wait, why (rate, requests, quota, halted, unknown), stamp or detail,
 --          recipients that the bucket can hold}
 local LATE_SECONDS = 1
+local SANDBOX_RATE, EARLY_SECONDS = 1.25, 0.03
 local MOST_SERVED, SERVED_SECONDS = 256, 3600
 local budget, window, line, asks, served = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local waiter, wanted, lane = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -86,7 +87,11 @@ local elapsed = math.max(0, now - number('at', now))
 local rate_max = number('rate_max', 0)
 local rate = math.min(rate_max, number('rate', rate_max) + number('increase', 0) * rate_max * elapsed)
 local holds = math.max(1, rate * number('burst_seconds', 0.25))
-local tokens = math.min(holds + promised, number('tokens', 0) + rate * elapsed)
+-- SES's own bucket holds a second of rate. In the sandbox that is one mail, and what comes early
+-- by less than the network's jitter is refused: nothing is made up for there, and a little kept.
+local paced = rate <= SANDBOX_RATE and rate / (1 + rate * EARLY_SECONDS) or rate
+local fits = math.max(holds, math.min(holds + promised, rate / 2))
+local tokens = math.min(fits, number('tokens', 0) + paced * elapsed)
 wanted = math.max(1, math.min(wanted, math.floor(holds)))
 
 -- Slices that have wholly left the rolling window count no more.
@@ -131,7 +136,7 @@ end
 wanted = math.min(wanted, left)
 
 local wait, why = number('refresh_seconds', 30), 'rate'
-if rate > 0 then wait = (ahead + wanted - tokens) / rate end
+if rate > 0 then wait = (ahead + wanted - tokens) / paced end
 local request_rate = number('request_rate', 0)
 local request_tokens = 1
 if requests > 0 and request_rate > 0 then
