@@ -1,9 +1,16 @@
-"""`python -m benchmarks [NAME ...]`: measure all of them, or the named ones."""
+"""`python -m benchmarks [NAME | GROUP ...]`: measure all of them, or the named ones."""
 
 import sys
 from importlib import import_module
 
-_ALL = ("intake", "bulk_throughput", "single_mode", "rate_held", "quota_wait")
+_GROUPS = {
+    "speed": ("intake", "bulk_throughput", "single_mode", "rate_held", "quota_wait"),
+    "crash": (
+        *("recovery", "pause_latency", "transactional_latency", "fairness", "many_campaigns"),
+        *("quota_slots", "broker_queue"),
+    ),
+}
 
-for name in sys.argv[1:] or _ALL:
-    import_module(f"benchmarks.{name}").main()
+for given in sys.argv[1:] or _GROUPS:
+    for name in _GROUPS.get(given, (given,)):
+        import_module(f"benchmarks.{name}").main()
