@@ -27,7 +27,9 @@ from worker.outcome import COUNTED, outcome_of
 from worker.retry import backoff_seconds
 from worker.ses.verdict import Kind, Verdict
 
-_FAILURES: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.BULK_THROTTLED})
+_FAILURES: Final = frozenset(
+    {Kind.TRANSIENT, Kind.UNREACHABLE, Kind.AMBIGUOUS, Kind.BULK_THROTTLED}
+)
 
 _NOT_SENT: Final = Verdict(Kind.TRANSIENT, "the worker was frozen before the call left")
 
@@ -167,6 +169,8 @@ class Caller:
             return
         work.failures += 1
         if work.open and work.failures >= self.retry.max_attempts:
+            if Kind.UNREACHABLE in kinds:  # No fault of these recipients: their tries are kept.
+                raise BudgetExhaustedError(kinds[Kind.UNREACHABLE], seconds=self.retry.cap_seconds)
             raise KeepsFailingError(next(iter(kinds.values())))
         if work.open:
             self.sleep(backoff_seconds(self.retry, work.failures))

@@ -18,7 +18,9 @@ from worker.ses.verdict import Kind
 
 log = structlog.get_logger()
 
-_PASSING: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.THROTTLED, Kind.BULK_THROTTLED})
+_PASSING: Final = frozenset(
+    {Kind.TRANSIENT, Kind.UNREACHABLE, Kind.AMBIGUOUS, Kind.THROTTLED, Kind.BULK_THROTTLED}
+)
 _RECIPIENTS_PER_SLOT: Final = {Lane.BULK: 100, Lane.TRANSACTIONAL: 5}
 """A slot keeps at least this rate busy, also at a slow SES; a message is a batch of one."""
 _UNLIMITED: Final = -1.0

@@ -146,7 +146,7 @@ class TestMisbehavingServer:
     def test_that_is_not_there_was_sent_nothing(self) -> None:
         with RawServer(silence) as gone:
             url = gone.url
-        assert kinds(send_bulk(carrier_to(url), count=2)) == [Kind.TRANSIENT] * 2
+        assert kinds(send_bulk(carrier_to(url), count=2)) == [Kind.UNREACHABLE] * 2
 
     def test_without_bulk_calls_is_used_one_by_one(self) -> None:
         with RawServer(answering("404 Not Found", b"<html>no such page</html>")) as server:

@@ -125,8 +125,8 @@ class TestSettings:
         ("answer", "kind"),
         [
             (answering("403 Forbidden", b"<ErrorResponse/>"), Kind.STOP_ACCOUNT),
-            (answering("503 Unavailable", b"<html>"), Kind.TRANSIENT),
-            (lambda *_: None, Kind.TRANSIENT),
+            (answering("503 Unavailable", b"<html>"), Kind.UNREACHABLE),
+            (lambda *_: None, Kind.UNREACHABLE),
         ],
     )
     def test_a_role_that_is_not_given_sends_nothing(

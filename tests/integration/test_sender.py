@@ -240,6 +240,16 @@ class TestVerdicts:
         assert len(post.carrier.calls) == 3 * post.settings.retry.max_attempts
         assert made.field("finished_at")
 
+    def test_ses_out_of_reach_costs_nobody_a_try(self, post: Post) -> None:
+        made = post.make(3)
+        for tries in range(6):
+            for _ in range(post.settings.retry.max_attempts):
+                post.carrier.end_next_call(Kind.UNREACHABLE, "SES cannot be reached")
+            post.work_off(made, owner=f"try {tries}")
+            assert made.check_books().pending == 3
+        post.work_off(made, owner="at last")
+        assert made.check_books().accepted == 3
+
     def test_parked_it_waits_for_a_while(self, post: Post) -> None:
         made = post.make(3)
         post.carrier.refuse(made.addresses[0], Kind.TRANSIENT, times=100)

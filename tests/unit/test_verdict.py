@@ -248,11 +248,11 @@ def test_a_bulk_entry(status: str, text: str | None, kind: Kind) -> None:
 
 
 FAULTS = [
-    (aws.EndpointConnectionError(endpoint_url=SEND_URL), K.TRANSIENT),
-    (aws.ConnectTimeoutError(endpoint_url=SEND_URL), K.TRANSIENT),
-    (aws.ProxyConnectionError(proxy_url="http://proxy"), K.TRANSIENT),
-    (aws.SSLError(endpoint_url=SEND_URL, error="CERTIFICATE_VERIFY_FAILED"), K.TRANSIENT),
-    (aws.SSLError(endpoint_url=SEND_URL, error="handshake failure"), K.TRANSIENT),
+    (aws.EndpointConnectionError(endpoint_url=SEND_URL), K.UNREACHABLE),
+    (aws.ConnectTimeoutError(endpoint_url=SEND_URL), K.UNREACHABLE),
+    (aws.ProxyConnectionError(proxy_url="http://proxy"), K.UNREACHABLE),
+    (aws.SSLError(endpoint_url=SEND_URL, error="CERTIFICATE_VERIFY_FAILED"), K.UNREACHABLE),
+    (aws.SSLError(endpoint_url=SEND_URL, error="handshake failure"), K.UNREACHABLE),
     (aws.SSLError(endpoint_url=SEND_URL, error="decryption failed or bad mac"), K.AMBIGUOUS),
     (aws.ReadTimeoutError(endpoint_url=SEND_URL), K.AMBIGUOUS),
     (aws.ConnectionClosedError(endpoint_url=SEND_URL), K.AMBIGUOUS),
@@ -261,8 +261,8 @@ FAULTS = [
     (ResponseParserError("no JSON"), K.AMBIGUOUS),
     (AttributeError("over a garbled answer"), K.AMBIGUOUS),
     (ConnectionResetError(), K.AMBIGUOUS),
-    (aws.ReadTimeoutError(endpoint_url="https://sts.eu-west-1.amazonaws.com/"), K.TRANSIENT),
-    (aws.ConnectionClosedError(endpoint_url="http://169.254.169.254/latest"), K.TRANSIENT),
+    (aws.ReadTimeoutError(endpoint_url="https://sts.eu-west-1.amazonaws.com/"), K.UNREACHABLE),
+    (aws.ConnectionClosedError(endpoint_url="http://169.254.169.254/latest"), K.UNREACHABLE),
     (aws.NoCredentialsError(), K.STOP_ACCOUNT),
     (aws.PartialCredentialsError(provider="env", cred_var="x"), K.STOP_ACCOUNT),
     (aws.CredentialRetrievalError(provider="x", error_msg="y"), K.STOP_ACCOUNT),
@@ -270,8 +270,8 @@ FAULTS = [
     (aws.ProfileNotFound(profile="x"), K.STOP_ACCOUNT),
     (aws.ParamValidationError(report="x"), K.STOP_ACCOUNT),
     (refusal("AccessDenied", "no", 403, "AssumeRole"), K.STOP_ACCOUNT),
-    (refusal("Throttling", "Rate exceeded", 400, "AssumeRole"), K.TRANSIENT),
-    (refusal("InternalFailure", None, 500, "AssumeRole"), K.TRANSIENT),
+    (refusal("Throttling", "Rate exceeded", 400, "AssumeRole"), K.UNREACHABLE),
+    (refusal("InternalFailure", None, 500, "AssumeRole"), K.UNREACHABLE),
 ]
 
 

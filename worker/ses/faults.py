@@ -49,7 +49,7 @@ def verdict(error: Exception) -> Verdict:
     if isinstance(error, NO_CREDENTIALS):
         return Verdict(Kind.STOP_ACCOUNT, f"no usable AWS credentials ({name})")
     if isinstance(error, _BEFORE_SENDING) or _is_handshake(error) or _was_elsewhere(error):
-        return Verdict(Kind.TRANSIENT, f"SES cannot be reached ({name})")
+        return Verdict(Kind.UNREACHABLE, f"SES cannot be reached ({name})")
     if isinstance(error, BotoCoreError) and not isinstance(
         error, (*_AFTER_SENDING, ResponseParserError)
     ):
@@ -65,7 +65,7 @@ def credentials_verdict(error: ClientError) -> Verdict:
     code = str(told.get("Code") or status)
     reason = f"AWS refuses {error.operation_name} ({code})"
     passing = status >= 500 or codes.BY_TEXT.get(codes.normal(code)) is codes.THROTTLED
-    return Verdict(Kind.TRANSIENT if passing else Kind.STOP_ACCOUNT, reason)
+    return Verdict(Kind.UNREACHABLE if passing else Kind.STOP_ACCOUNT, reason)
 
 
 def _is_handshake(error: Exception) -> bool:

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     """The whole call was refused for one of its entries, not sent: SendEmail tells which."""
     TRANSIENT = "transient"
     """A passing fault, not sent: send again with backoff. Spends an attempt."""
+    UNREACHABLE = "unreachable"
+    """No way to SES or to the credentials for it, not sent: the account waits. No attempt."""
     AMBIGUOUS = "ambiguous"
     """It may have been sent: nobody can know."""
     QUOTA = "quota"
