@@ -13,6 +13,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 _ADDRESS: Final = re.compile(r"[^\s<>\"'(\[,;:=]+@[^\s<>\"')\],;:]+\.[^\s<>\"')\],;:]+")
 
 
+# What these write at DEBUG are whole requests: people's names, and keys that are still good.
+_TELLTALES: Final = ("boto3", "botocore", "s3transfer", "urllib3")
+
+
 def set_up(level: str) -> None:
     """Send every log of this process, of ours and of libraries, to stderr in one form."""
     shared: list[Processor] = [
@@ -42,6 +46,8 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _TELLTALES:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
 
 
 def redact_addresses(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -63,3 +63,13 @@ def test_what_is_below_the_level_is_not_written(written: io.StringIO) -> None:
     structlog.get_logger("t").debug("a")
     logging.getLogger("celery").debug("b")
     assert written.getvalue() == ""
+
+
+def test_the_requests_of_the_sdk_are_never_written_down(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", written)
+    logs.set_up("DEBUG")
+    logging.getLogger("postroom.t").debug("ours")
+    logging.getLogger("botocore.auth").debug("x-amz-security-token:%s", "still good")
+    assert [line["event"] for line in lines(written)] == ["ours"]
