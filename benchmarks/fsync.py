@@ -1,0 +1,19 @@
+"""What `appendfsync always` costs, beside the `everysec` that Redis comes with."""
+
+from benchmarks.lab import lab, report
+from benchmarks.watching import watch
+from postroom.localstack.stack import Shape
+
+_RECIPIENTS = 100_000
+
+
+def main() -> None:
+    for policy in ("everysec", "always"):
+        with lab(Shape(workers=1, latency_ms=60)) as room, watch(room) as see:
+            see.store.client.config_set("appendfsync", policy)
+            figures = room.run(_RECIPIENTS)
+        report("fsync", appendfsync=policy, mails_per_second=figures.mails_per_second)
+
+
+if __name__ == "__main__":
+    main()
