@@ -32,12 +32,16 @@ NO_CREDENTIALS: Final = (
     aws.CredentialRetrievalError,
     aws.MetadataRetrievalError,
     aws.TokenRetrievalError,
-    aws.UnknownTokenProviderError,
     aws.UnknownCredentialError,
     aws.RefreshWithMFAUnsupportedError,
     aws.ProfileNotFound,
     aws.SSOError,
-    aws.LoginError,
+    # Not in the oldest botocore that we take.
+    *(
+        getattr(aws, name)
+        for name in ("LoginError", "UnknownTokenProviderError")
+        if hasattr(aws, name)
+    ),
 )
 
 
