@@ -169,9 +169,10 @@ class Budget:
         self._store.ask(lambda client: client.hset(keys.budget, "halted", reason))
 
     def resume(self, account: AccountName) -> None:
-        """A person says that what halted the account is mended."""
+        """A person says that what halted the account is mended: SES is asked about it at once."""
         keys = self._store.keys.account(account)
         self._store.ask(lambda client: client.hdel(keys.budget, "halted"))
+        self._store.ask(lambda client: client.delete(keys.poll))
 
     def status(self, account: AccountName) -> BudgetStatus:
         keys = self._store.keys.account(account)
