@@ -1,5 +1,6 @@
 """The campaign file: TOML as its author wrote it, with the templates beside it."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -38,6 +39,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 _KEYS: Final = [key.name for key in msgspec.structs.fields(_File)]
 _TIMES: Final = ("send_at", "not_after")
 _TEMPLATES: Final = ("html", "text")
+_MISSING: Final = re.compile(r"missing required field `(\w+)`")
+_CHOICES: Final = {"on_ambiguous": ", ".join(OnAmbiguous), "lane": ", ".join(Lane)}
 
 
 def read(path: Path) -> Campaign:
@@ -113,4 +116,9 @@ def _text(path: Path) -> str:
 def _where(error: msgspec.ValidationError) -> str:
     """Turn msgspec's "… - at `$.key`" round, so that the key comes first."""
     what, _, where = str(error).partition(" - at `$.")
-    return f"{where.rstrip('`')}: {what}" if where else what
+    key = where.rstrip("`")
+    if missing := _MISSING.search(what):
+        return f"{missing[1]}: it is missing"
+    if key in _CHOICES and what.startswith("Invalid enum value"):
+        return f"{key}: {what.removeprefix('Invalid enum value ')} is none of {_CHOICES[key]}"
+    return f"{key}: {what[:1].lower()}{what[1:]}" if key else what

@@ -1,7 +1,7 @@
 """What a service uses: submit a campaign, see how it stands, steer it."""
 
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Final, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Final, Self
 
 import msgspec
 
@@ -87,7 +87,7 @@ class Postroom:
         self,
         sender: str,
         message: Message,
-        recipient: Recipient | str,
+        recipient: Recipient | Mapping[str, Any] | str,
         *,
         key: str | None = None,
     ) -> Submission:

@@ -6,7 +6,7 @@ from typing import Final
 
 from postroom.errors import UnsafeStoreError
 from postroom.janitor import Finding, Janitor
-from postroom.model import AccountName, Lane
+from postroom.model import AccountName
 from postroom.publish import Publisher
 from postroom.release import release
 from postroom.settings import Settings
@@ -94,20 +94,18 @@ class Doctor:
             status = self._budget.status(account)
             if status.halted:
                 what = f"halted: {status.halted}"
-                yield Complaint(where=where, what=what, command="postroom resume CAMPAIGN")
+                yield Complaint(where=where, what=what, command=self._resume(account))
             elif not status.known:
                 yield Complaint(where=where, what="its rate and quota were never read from SES")
             elif status.rate < status.rate_max:
                 what = f"SES throttles: {status.rate:g}/s of {status.rate_max:g}/s, growing back"
                 yield Complaint(where=where, what=what)
-            yield from self._holds(account)
 
-    def _holds(self, account: AccountName) -> Iterator[Complaint]:
-        for lane in Lane:
-            if held := self._dispatch.held(account, lane):
-                reason, seconds = held
-                what = f"{reason}; goes on by itself in {seconds:.0f} s"
-                yield Complaint(where=f"account {account}, {lane}", what=what)
+    def _resume(self, account: AccountName) -> str:
+        """Resuming any campaign of an account resumes the account."""
+        of_account = (one for one in self._live.campaigns() if one.route)
+        ids = [one.id for one in of_account if one.route and one.route.account == account]
+        return f"postroom resume {ids[0] if ids else 'CAMPAIGN'}"
 
     def _campaigns(self) -> Iterator[Complaint]:
         for finding in self._janitor.findings(now=self._store.seconds()):
@@ -119,6 +117,6 @@ class Doctor:
                 where = f"campaign {campaign.id}"
                 yield Complaint(
                     where=where,
-                    what="halted; `postroom status` says why",
+                    what=f"halted: {campaign.halted}",
                     command=f"postroom resume {campaign.id}",
                 )

@@ -19,6 +19,8 @@ from postroom.store.live import LiveCampaign
 
 _BATCHES_A_SWEEP: Final = 200
 _ASK_SPLIT_SECONDS: Final = 30.0
+_SPLIT_BEGINS_SECONDS: Final = 5.0
+"""A producer gets so long to take up what was submitted, before it is asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class Janitor:
     def findings(self, *, now: float) -> Iterator[Finding]:
         """Yield what nobody is looking after, one campaign after the other."""
         for campaign in self.live.campaigns():
-            if campaign.exists and not campaign.sealed:
+            if campaign.exists and not campaign.sealed_at:
                 continue  # A draft: its submitter seals it, or it expires.
             for what, repair in self._look_at(campaign, now):
                 yield Finding(campaign_id=campaign.id, what=what, repair=repair)
@@ -108,7 +110,7 @@ class Janitor:
             yield "a worker died while it was stopped", partial(self._settle_lapsed, campaign)
         if campaign.over and not campaign.open:
             yield "its end was not written down", partial(self._end, campaign)
-        elif not campaign.over and campaign.may_send and campaign.split_until < now:
+        elif campaign.may_send and not campaign.over and _split_overdue(campaign, now):
             yield "nobody splits it", partial(self._ask_for_split, campaign)
         if campaign.may_send and campaign.open and campaign.route and not self.line.route(one):
             yield "it is not in line for its turn", partial(self.line.wake, campaign.route)
@@ -134,3 +136,7 @@ class Janitor:
     def _ask_for_split(self, campaign: LiveCampaign) -> None:
         if self.live.once(f"split:{campaign.id}", seconds=_ASK_SPLIT_SECONDS):
             self.publisher.split(campaign.id)
+
+
+def _split_overdue(campaign: LiveCampaign, now: float) -> bool:
+    return max(campaign.split_until, campaign.sealed_at + _SPLIT_BEGINS_SECONDS) < now

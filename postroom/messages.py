@@ -1,8 +1,11 @@
 """A message as a campaign of one, and a campaign once more."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from postroom import template
+from postroom.address import sendable
 from postroom.errors import BadInputError
 from postroom.model import Campaign, Lane, Message, Recipient, SenderName
 
@@ -34,3 +37,15 @@ def check_fields(campaign: Campaign, recipient: Recipient) -> None:
     lacking = sorted(template.required_fields(campaign) - recipient.fields.keys())
     if lacking:
         raise BadInputError(f"recipient: the templates name what it lacks: {', '.join(lacking)}")
+
+
+def recipient_of(given: Recipient | Mapping[str, Any] | str) -> Recipient:
+    """Return whoever was named, with the address as SES takes it. Raises `BadInputError`."""
+    if isinstance(given, str):
+        return Recipient(sendable(given))
+    if isinstance(given, Recipient):
+        return Recipient(sendable(given.email), given.fields)
+    if not isinstance(given, Mapping) or not isinstance(given.get("email"), str):
+        raise BadInputError("recipient: it is neither an address nor a mapping with `email`")
+    fields = {name: value for name, value in given.items() if name != "email"}
+    return Recipient(sendable(given["email"]), fields)

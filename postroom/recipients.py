@@ -96,10 +96,10 @@ def check_header(header: Header, required: frozenset[str]) -> None:
     """Raise `BadInputError` when the templates need a field that no column has."""
     lacking = sorted(required - {name for name, _ in header.fields})
     if lacking:
+        columns = ["email", *(name for name, _ in header.fields)]
         raise BadInputError(
-            f"recipients: no column {', '.join(map(repr, lacking))}, which the templates use; "
-            "give it a default, or add it to the header "
-            f"({', '.join(name for name, _ in header.fields)[:200] or 'only email'})"
+            f"recipients: no column {', '.join(lacking)}, which the templates use and "
+            f"[defaults] does not give; the columns are {', '.join(columns)[:200]}"
         )
 
 

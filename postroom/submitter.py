@@ -1,16 +1,16 @@
 """Takes campaigns and messages in: checked, under their key, and safely on Redis."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from postroom import clock
-from postroom.address import normal, sendable
+from postroom.address import normal
 from postroom.checks import check
 from postroom.errors import BadInputError, RefusedError, StoreUnavailableError
 from postroom.ids import new_campaign_id
-from postroom.messages import again, campaign_of, check_fields
+from postroom.messages import again, campaign_of, check_fields, recipient_of
 from postroom.model import (
     AccountName,
     Campaign,
@@ -72,17 +72,18 @@ class Submitter:
         self,
         sender: str,
         message: Message,
-        recipient: Recipient | str,
+        recipient: Recipient | Mapping[str, Any] | str,
         *,
         key: str | None = None,
     ) -> Submission:
-        one = Recipient(recipient) if isinstance(recipient, str) else recipient
-        one = Recipient(sendable(one.email), one.fields)
+        one = recipient_of(recipient)
         campaign = campaign_of(sender, message)
         account = self._account_of(campaign)
         check_fields(campaign, one)
         campaign_id = new_campaign_id(clock.now)
-        if known := self._claimed(key, campaign_id, digest(campaign, Source())):
+        if known := self._claimed(key, campaign_id, digest(campaign, Source(), one)):
+            if not known.same_content:
+                raise RefusedError(f"key {key!r}: it was used for another message, {known.id}")
             return known
         self._drafts.open(campaign_id, campaign, Source(), key=key or "", listed=False)
         self._messages.post(

@@ -170,7 +170,8 @@ def _check_url(source: str) -> None:
     try:
         _checked_url("".join("x" if isinstance(piece, Field) else piece for piece in plain))
     except UnrenderableError as error:
-        raise BadInputError(f"unsubscribe_url, line 1: {error}") from None
+        said = str(error).removeprefix(f"{UNSUBSCRIBE_URL}: ")
+        raise BadInputError(f"{UNSUBSCRIBE_URL}, line 1: {said}") from None
 
 
 def _refuse_unsubscribe_url(part: str, tree: nodes.Template) -> None:

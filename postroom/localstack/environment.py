@@ -35,8 +35,9 @@ def made(environ: Mapping[str, str], *, redis_url: str, ses_url: str, root: Path
         for name in _IDENTITY:
             ours.pop(name, None)
         ours |= _NOBODY
-    for name, value in _NOBODY.items():
-        ours.setdefault(name, value)
+    elif not _has_credentials(environ):
+        for name, value in _NOBODY.items():
+            ours.setdefault(name, value)
     ours |= {"POSTROOM_REDIS_URL": redis_url, _ENDPOINT: ses_url}
     ours.setdefault("POSTROOM_CONFIG", str(root / "config" / "local.toml"))
     ours["POSTROOM_CONFIG"] = str(Path(ours["POSTROOM_CONFIG"]).absolute())
@@ -44,3 +45,14 @@ def made(environ: Mapping[str, str], *, redis_url: str, ses_url: str, root: Path
     for name in ("no_proxy", "NO_PROXY"):
         ours[name] = ",".join(filter(None, [ours.get(name), "127.0.0.1", "localhost"]))
     return ours
+
+
+def _has_credentials(environ: Mapping[str, str]) -> bool:
+    """Whether boto3 finds somebody's own credentials, which variables of ours would hide."""
+    named = any(environ.get(name) for name in ("AWS_ACCESS_KEY_ID", *_IDENTITY))
+    home = Path(environ.get("HOME", "/"))
+    files = (
+        Path(environ.get("AWS_SHARED_CREDENTIALS_FILE", home / ".aws" / "credentials")),
+        Path(environ.get("AWS_CONFIG_FILE", home / ".aws" / "config")),
+    )
+    return named or any(file.exists() for file in files)

@@ -151,7 +151,8 @@ class Dispatch:
     def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None:
         """Release nothing of an account and lane for so long."""
         key = self._store.keys.turns(account, lane).hold
-        self._store.ask(lambda client: client.set(key, reason, px=max(1, int(seconds * 1000))))
+        stored = f"{self._store.seconds() + seconds:.3f}|{reason}"
+        self._store.ask(lambda client: client.set(key, stored, px=max(1, int(seconds * 1000))))
 
     def let_go(self, account: AccountName) -> None:
         """End what holds an account: it may send more than before."""
@@ -159,12 +160,13 @@ class Dispatch:
         self._store.ask(lambda client: [client.delete(key) for key in keys])
 
     def held(self, account: AccountName, lane: Lane) -> tuple[str, float] | None:
-        """Return why nothing of an account and lane goes, and for how many seconds."""
+        """Return why nothing of an account and lane goes, and until when (Unix seconds)."""
         key = self._store.keys.turns(account, lane).hold
-        reason: bytes | None = self._store.ask(lambda client: client.get(key))
-        if reason is None:
+        stored: bytes | None = self._store.ask(lambda client: client.get(key))
+        if stored is None:
             return None
-        return reason.decode(), self._store.ask(lambda client: client.pttl(key)) / 1000
+        until, _, reason = stored.decode().partition("|")
+        return reason, float(until)
 
     def announce(self, worker: str, slots: dict[Lane, int]) -> None:
         """Say how many batches a worker can send at once; holds for some seconds."""

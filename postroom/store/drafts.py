@@ -11,7 +11,7 @@ from typing import Final
 
 from postroom import wire
 from postroom.errors import RefusedError, StoreUnavailableError
-from postroom.model import Campaign, CampaignId, Source
+from postroom.model import Campaign, CampaignId, Recipient, Source
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 
@@ -161,9 +161,10 @@ _EMPTY: Final[dict[str, str | bytes | float]] = dict.fromkeys(_UNSET, "")
 """Every field is there from the start, so that a script never meets one that is missing."""
 
 
-def digest(campaign: Campaign, source: Source) -> str:
-    """Return a short mark of what a campaign says; its recipients are not part of it."""
+def digest(campaign: Campaign, source: Source, *recipients: Recipient) -> str:
+    """Return a short mark of what a campaign says; a source's recipients are not part of it."""
     content = wire.encode_campaign(campaign) + wire.encode_source(source)
+    content += wire.encode_recipients(recipients) if recipients else b""
     return hashlib.sha256(content).hexdigest()[:32]
 
 

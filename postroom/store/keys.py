@@ -68,7 +68,7 @@ class TurnKeys:
     turns: str
     """Sorted set: campaign -> recipients sent, divided by its weight."""
     hold: str
-    """String: nothing is released before this expires; says why."""
+    """String: nothing is released before this expires; until when, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,13 @@ class LiveCampaign:
 
     id: CampaignId
     exists: bool
-    sealed: bool
+    sealed_at: float
+    """0 while it is a draft."""
     route: Route | None
     """None until a producer has found the account of its sender."""
     steer: str
-    halted: bool
+    halted: str
+    """Why a person must act; empty when nobody must."""
     split: bool
     split_until: float
     """When the lease of its producer lapses; 0 when none has it."""
@@ -125,10 +127,10 @@ def _live_campaign(campaign_id: CampaignId, found: Sequence[bytes | None]) -> Li
     return LiveCampaign(
         id=campaign_id,
         exists=bool(has["batch_size"]),
-        sealed=bool(has["sealed_at"]),
+        sealed_at=float(has["sealed_at"] or 0),
         route=_route(campaign_id, has),
         steer=has["steer"],
-        halted=bool(has["halted"]),
+        halted=has["halted"],
         split=has["split"] == "1",
         split_until=float(has["split_until"] or 0),
         not_after=float(has["not_after"]) if has["not_after"] else None,

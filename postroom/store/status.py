@@ -74,8 +74,8 @@ class StatusReader:
             if budget.halted:
                 return State.HALTED, budget.halted
             if held := self._dispatch.held(AccountName(facts["account"]), Lane(facts["lane"])):
-                why, seconds = held
-                return State.WAITING, f"{why}; goes on at {_told(now + seconds, now)}"
+                why, until = held
+                return State.WAITING, f"{why}; goes on at {_told(until, now)}"
         return state, reason
 
 

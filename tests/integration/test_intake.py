@@ -154,7 +154,7 @@ def due_now(office: Office, campaign_id: CampaignId) -> int:
         ("file:///no/such/file.csv", "/no/such/file.csv: No such file or directory"),
         (b"", "recipients: the file is empty"),
         (b"name\nAnn\n", "recipients: no column `email`"),
-        (b"email\na@x.example\n", "recipients: no column 'name', which the templates use"),
+        (b"email\na@x.example\n", "recipients: no column name, which the templates use"),
         (gzip.compress(table(50_000))[:-20], "the gzip file ends too early"),
     ],
     ids=["missing", "empty", "no address", "no field", "broken"],

@@ -94,7 +94,14 @@ class TestDoctor:
         post.budget.halt(made.route.account, "the credentials were revoked")
         [complaint] = [one for one in client.examine() if one.where == "account main"]
         assert "revoked" in complaint.what
-        assert complaint.command.startswith("postroom resume")
+        assert complaint.command == f"postroom resume {made.id}"
+
+    def test_a_spent_quota_is_nothing_wrong(self, post: Post, client: Postroom) -> None:
+        made = post.make(2)
+        post.dispatch.announce("w", {Lane.BULK: 1, Lane.TRANSACTIONAL: 1})
+        post.dispatch.wake(made.route)
+        post.dispatch.hold(made.route.account, Lane.BULK, seconds=60, reason="quota spent")
+        assert client.examine() == []
 
     def test_finds_and_repairs_a_campaign_that_fell_out_of_line(
         self, post: Post, client: Postroom

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from postroom.client import Postroom
-from postroom.errors import BadInputError
+from postroom.errors import BadInputError, RefusedError
 from postroom.model import BatchRef, CampaignId, Lane, Message, Recipient, State
 from postroom.settings import Settings
 from postroom.store.budget import Ask, Budget, Grant, Wait, Why
@@ -69,6 +69,19 @@ def test_the_same_key_sends_once(post: Post, client: Postroom, carrier: FakeCarr
     worked_off(post, again.id)
     assert (again.id, again.created) == (first.id, False)
     assert len(carrier.addresses) == 1
+
+
+def test_a_key_of_another_message_is_refused(client: Postroom) -> None:
+    client.send("news", RESET, ANA, key="reset-4711")
+    with pytest.raises(RefusedError, match="another message"):
+        client.send("news", RESET, Recipient("bob@example.org", {"name": "Bob"}), key="reset-4711")
+
+
+def test_a_mapping_names_a_recipient_too(
+    post: Post, client: Postroom, carrier: FakeCarrier
+) -> None:
+    worked_off(post, client.send("news", RESET, {"email": "ana@example.org", "name": "Ana"}).id)
+    assert carrier.addresses == ["ana@example.org"]
 
 
 def test_a_suppressed_address_gets_no_message(

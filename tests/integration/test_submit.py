@@ -216,7 +216,7 @@ def test_the_campaign_itself_is_checked_before_anything_is_stored(office: Office
 
 
 def test_a_file_without_a_needed_column_is_refused_at_submit(office: Office) -> None:
-    with pytest.raises(BadInputError, match="no column 'name', which the templates use"):
+    with pytest.raises(BadInputError, match="no column name, which the templates use"):
         office.post.submit(campaign(text="{{ name }}"), raw=io.BytesIO(b"email\nann@x.example\n"))
     with_default = campaign(text="{{ name }}", defaults={"name": "you"})
     assert office.post.submit(with_default, raw=io.BytesIO(b"email\nann@x.example\n")).created

@@ -81,7 +81,7 @@ def test_a_file_that_has_what_the_templates_need_is_let_in(start: bytes) -> None
 @pytest.mark.parametrize(
     ("start", "line"),
     [
-        (b"email,name\n", "no column 'first_name', which the templates use"),
+        (b"email,name\n", "no column first_name, which the templates use"),
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
         (b"\x1f\x8bnonsense", "the gzip file is broken"),
