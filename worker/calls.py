@@ -23,6 +23,7 @@ from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim
 from worker.delivery import Call, Delivery
 from worker.limiter import Limiter
+from worker.outage import Outage
 from worker.outcome import COUNTED, outcome_of
 from worker.retry import backoff_seconds
 from worker.ses.verdict import Kind, Verdict
@@ -83,6 +84,7 @@ class Caller:
     books: Books
     accounts: Accounts
     limiter: Limiter
+    outage: Outage
     retry: Retry
     clock: Clock
     sleep: Sleep
@@ -99,7 +101,7 @@ class Caller:
         bulk = posting.delivery.bulk()
         ask = Ask(
             waiter=work.owner,
-            wanted=min(len(work.open), posting.delivery.call_size()),
+            wanted=self._wanted(work),
             lane=posting.route.lane,
             bulk_request=bulk,
             campaign_id=posting.route.campaign_id,
@@ -125,6 +127,11 @@ class Caller:
             unsent=grant.recipients - len(call.indexes),
         )
         self._heed(work, verdicts)
+
+    def _wanted(self, work: Work) -> int:
+        if self.outage.suspected(work.posting.route.account):
+            return 1
+        return min(len(work.open), work.posting.delivery.call_size())
 
     def _settle(self, work: Work, call: Call, verdicts: Mapping[int, Verdict]) -> None:
         last = work.claim.parks >= self.retry.max_parks and (
@@ -164,13 +171,16 @@ class Caller:
         self._back_off(work, kinds)
 
     def _back_off(self, work: Work, kinds: Mapping[Kind, str]) -> None:
+        posting = work.posting
+        rest = self.outage.note(posting.route.account, kinds, posting.on_ambiguous)
         if not kinds.keys() & _FAILURES or Kind.ACCEPTED in kinds:
             work.failures = 0
             return
+        reason = next(iter(kinds.values()))
+        if work.open and rest:  # No fault of these recipients: their tries are kept.
+            raise BudgetExhaustedError(f"SES fails: {reason}", seconds=rest)
         work.failures += 1
         if work.open and work.failures >= self.retry.max_attempts:
-            if Kind.UNREACHABLE in kinds:  # No fault of these recipients: their tries are kept.
-                raise BudgetExhaustedError(kinds[Kind.UNREACHABLE], seconds=self.retry.cap_seconds)
-            raise KeepsFailingError(next(iter(kinds.values())))
+            raise KeepsFailingError(reason)
         if work.open:
             self.sleep(backoff_seconds(self.retry, work.failures))

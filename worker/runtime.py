@@ -26,6 +26,7 @@ from worker.call_pool import CallPool
 from worker.calls import Caller, Posting
 from worker.delivery import BulkRest, Delivery
 from worker.limiter import Limiter
+from worker.outage import Outage
 from worker.patience import PatientBudget, PatientLedger
 from worker.postings import Compiler
 from worker.quota import QuotaKeeper, in_a_thread
@@ -155,6 +156,12 @@ def _sender(
             sleep=stopping.sleep,
             stopping=stopping.asked,
             max_wait_seconds=settings.worker.max_wait_seconds,
+        ),
+        outage=Outage(
+            clock.now,
+            calls=settings.retry.max_attempts,
+            rest_seconds=settings.retry.cap_seconds,
+            longest_rest_seconds=settings.retry.park_seconds,
         ),
         retry=settings.retry,
         clock=clock.now,

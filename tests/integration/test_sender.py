@@ -242,13 +242,45 @@ class TestVerdicts:
 
     def test_ses_out_of_reach_costs_nobody_a_try(self, post: Post) -> None:
         made = post.make(3)
-        for tries in range(6):
-            for _ in range(post.settings.retry.max_attempts):
-                post.carrier.end_next_call(Kind.UNREACHABLE, "SES cannot be reached")
-            post.work_off(made, owner=f"try {tries}")
+        for _ in range(post.settings.retry.max_attempts + 6):
+            post.carrier.end_next_call(Kind.UNREACHABLE, "SES cannot be reached")
+        while post.carrier.next_answers:
+            post.work_off(made, owner=f"with {len(post.carrier.next_answers)} to come")
             assert made.check_books().pending == 3
-        post.work_off(made, owner="at last")
+        assert post.ledger.claim(made.ref(), owner="next").parks == 0
+        post.work_off(made, owner="next")
         assert made.check_books().accepted == 3
+
+    def test_a_stretch_of_broken_answers_costs_few_recipients(
+        self, posts: MakePost, settings: Settings
+    ) -> None:
+        post = posts()
+        post.allow()
+        made = post.make(500)
+        for _ in range(post.settings.retry.max_attempts + 20):
+            post.carrier.end_next_call(Kind.AMBIGUOUS, "SES answered with 500")
+        while post.carrier.next_answers:
+            post.work_off(made, owner=f"with {len(post.carrier.next_answers)} to come")
+        # Whole calls until it is clear that SES fails, then one recipient at a time.
+        assert made.check_books().ambiguous == 3 * 50 + 20
+        post.work_off(made, owner="at last")
+        assert made.check_books().accepted == 500 - 170
+
+    def test_while_ses_fails_the_account_rests_and_says_why(self, post: Post) -> None:
+        made = post.make(500)
+        for _ in range(post.settings.retry.max_attempts):
+            post.carrier.end_next_call(Kind.AMBIGUOUS, "SES answered with 500")
+        post.work_off(made)
+        assert post.carrier.calls == [50, 50, 50]
+        assert made.check_books().pending == 350
+
+    def test_a_campaign_that_is_sent_again_meets_no_outage(self, post: Post) -> None:
+        """Under `resend` a broken answer may be one recipient's own: its tries end it."""
+        made = post.make(60, on_ambiguous=OnAmbiguous.RESEND)
+        for _ in range(100):
+            post.carrier.end_next_call(Kind.AMBIGUOUS, "SES answered with 500")
+        post.work_off(made)
+        assert post.ledger.claim(made.ref(), owner="next").parks == 1
 
     def test_parked_it_waits_for_a_while(self, post: Post) -> None:
         made = post.make(3)

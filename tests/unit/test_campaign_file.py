@@ -67,7 +67,10 @@ def test_what_is_left_out_has_the_defaults_of_the_model(tmp_path: Path) -> None:
         ("send_at = 2026-12-01T08:00:00", "send_at: 2026-12-01 08:00:00 has no offset from UTC"),
         ("send_at = 2026-12-01", "send_at: 2026-12-01 has no offset from UTC"),
         ('not_after = "2026-12-01T08:00:00Z"', "not_after: write a date and time without quotes"),
-        ("lane = 'fast'\nname='n'\nsender='s'\nsubject='s'", "lane: 'fast' is none of transactional, bulk"),
+        (
+            "lane = 'fast'\nname='n'\nsender='s'\nsubject='s'",
+            "lane: 'fast' is none of transactional, bulk",
+        ),
         (
             "html = 'a'\nhtml_file = 'b'\nname='n'\nsender='s'\nsubject='s'",
             "html and html_file: give one of the two",
