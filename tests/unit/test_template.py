@@ -118,7 +118,8 @@ class TestMessage:
             ("{{ 'x' * 100000000 }}", "text: SecurityError while rendering"),
             ("{{ [0] * 100000000 }}", "text: SecurityError while rendering"),
             ("{{ 9 ** 9999999 }}", "text: SecurityError while rendering"),
-            ("{% for i in range(10000000) %}{% endfor %}", "text: OverflowError while rendering"),
+            ("{% for i in range(1001) %}{% endfor %}", "text: SecurityError while rendering"),
+            ("{{ '%999999999d' % 1 }}", "text: SecurityError while rendering"),
             ("{{ lipsum() }}", "text: the recipient lacks the field 'lipsum'"),
         ],
     )
