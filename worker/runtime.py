@@ -12,7 +12,7 @@ from postroom import clock, release
 from postroom.janitor import Janitor
 from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.publish import Publisher
-from postroom.settings import Settings
+from postroom.settings import Retry, Settings
 from postroom.store.budget import Budget
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store, check_safety
@@ -157,12 +157,7 @@ def _sender(
             stopping=stopping.asked,
             max_wait_seconds=settings.worker.max_wait_seconds,
         ),
-        outage=Outage(
-            clock.now,
-            calls=settings.retry.max_attempts,
-            rest_seconds=settings.retry.cap_seconds,
-            longest_rest_seconds=settings.retry.park_seconds,
-        ),
+        outage=_outage(settings.retry),
         retry=settings.retry,
         clock=clock.now,
         sleep=stopping.sleep,
@@ -177,6 +172,15 @@ def _sender(
         slice_seconds=settings.worker.slice_seconds,
         clock=clock.now,
         stopping=stopping.asked,
+    )
+
+
+def _outage(retry: Retry) -> Outage:
+    return Outage(
+        clock.now,
+        calls=retry.max_attempts,
+        rest_seconds=retry.cap_seconds,
+        longest_rest_seconds=retry.park_seconds,
     )
 
 
