@@ -53,14 +53,6 @@ class Store:
         with self._asking():
             return command(self.client)
 
-    def pipelined(self, steps: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
-        """Run several scripts in one round trip, not as one transaction."""
-        with self._asking():
-            pipeline = self.client.pipeline(transaction=False)
-            for script, keys, args in steps:
-                self._scripts(script)(keys=keys, args=args, client=pipeline)
-            return list(pipeline.execute())
-
     def seconds(self) -> float:
         """Unix seconds by Redis' own clock, the one that leases and budgets go by."""
         whole, micros = self.ask(lambda client: client.time())
