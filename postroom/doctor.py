@@ -43,12 +43,7 @@ class Doctor:
         self._janitor: Final = Janitor(
             live=self._live,
             steering=Campaigns(store, settings.store),
-            books=Ledger(
-                store,
-                lease_seconds=settings.worker.lease_seconds,
-                retention_seconds=settings.store.retention_seconds,
-                max_crashes=settings.retry.max_crashes,
-            ),
+            books=Ledger.by(store, settings),
             line=self._dispatch,
             publisher=self._publisher,
         )

@@ -93,7 +93,7 @@ def build(settings: Settings, *, stopping: Stopping) -> Worker:
         stopping=stopping,
         store=store,
         budget=Budget(store),
-        ledger=_ledger(store, settings),
+        ledger=Ledger.by(store, settings),
         dispatch=Dispatch(store, settings),
         publisher=Publisher(settings.redis),
         clients=Clients(settings),
@@ -122,15 +122,6 @@ def check(worker: Worker) -> None:
     for warning in check_safety(worker.store, worker.settings.redis):
         log.warning("redis.unsafe", reason=warning)
     Directory(worker.store).announce(worker.settings.senders)
-
-
-def _ledger(store: Store, settings: Settings) -> Ledger:
-    return Ledger(
-        store,
-        lease_seconds=settings.worker.lease_seconds,
-        retention_seconds=settings.store.retention_seconds,
-        max_crashes=settings.retry.max_crashes,
-    )
 
 
 def _sender(

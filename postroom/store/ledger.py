@@ -8,10 +8,11 @@ lapses on Redis' own clock; whoever claims next settles what the dead worker was
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, Self
 
 from postroom.errors import CampaignStoppedError, LeaseLostError
 from postroom.model import BatchRef, CampaignId, Outcome, Settled
+from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.ending import Endings
 from postroom.wire import FIRST_REASON, LEDGER
@@ -55,6 +56,16 @@ class Ledger:
         self._lease: Final = lease_seconds
         self._endings: Final = Endings(store, retention_seconds=retention_seconds)
         self._max_crashes: Final = max_crashes
+
+    @classmethod
+    def by(cls, store: Store, settings: Settings) -> Self:
+        """Return the ledger with the lease, retention and crashes of the settings."""
+        return cls(
+            store,
+            lease_seconds=settings.worker.lease_seconds,
+            retention_seconds=settings.store.retention_seconds,
+            max_crashes=settings.retry.max_crashes,
+        )
 
     def claim(self, ref: BatchRef, *, owner: str) -> Claim:
         """Take the lease of a batch; the same owner gets it again.

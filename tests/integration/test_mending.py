@@ -11,21 +11,8 @@ from postroom.settings import Settings
 from postroom.store.connection import Store
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.office import Office
-from tests.support.post import Post, quick
+from tests.support.post import Post
 from worker.ses.verdict import Kind
-
-
-@pytest.fixture
-def carrier() -> FakeCarrier:
-    return FakeCarrier()
-
-
-@pytest.fixture
-def post(store: Store, settings: Settings, carrier: FakeCarrier) -> Iterator[Post]:
-    post = Post(store, quick(settings), carrier)
-    post.allow()
-    yield post
-    post.close()
 
 
 @pytest.fixture
@@ -33,12 +20,6 @@ def office(store: Store, settings: Settings) -> Iterator[Office]:
     office = Office(store, settings)
     yield office
     office.close()
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[Postroom]:
-    with Postroom(settings=settings) as client:
-        yield client
 
 
 class TestRetry:

@@ -1,7 +1,5 @@
 """Single messages: past bulk work, once, and in the books like everything else."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from postroom.client import Postroom
@@ -12,29 +10,10 @@ from postroom.store.budget import Ask, Budget, Grant, Wait, Why
 from postroom.store.connection import Store
 from tests.support.campaigns import ACCOUNT
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post, quick
+from tests.support.post import Post
 
 RESET = Message(subject="Reset, {{ name }}", text="Dear {{ name }}, here is your link.")
 ANA = Recipient("ana@example.org", {"name": "Ana"})
-
-
-@pytest.fixture
-def carrier() -> FakeCarrier:
-    return FakeCarrier()
-
-
-@pytest.fixture
-def post(store: Store, settings: Settings, carrier: FakeCarrier) -> Iterator[Post]:
-    post = Post(store, quick(settings), carrier)
-    post.allow()
-    yield post
-    post.close()
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[Postroom]:
-    with Postroom(settings=settings) as client:
-        yield client
 
 
 def worked_off(post: Post, message: CampaignId) -> None:

@@ -45,12 +45,7 @@ class Post:
         self.store, self.settings, self.carrier, self._mode = store, settings, carrier, mode
         self.budget, self.dispatch = Budget(store), Dispatch(store, settings)
         self.stopping = Stopping(clock.now, grace_seconds=settings.worker.grace_seconds)
-        self.ledger = Ledger(
-            store,
-            lease_seconds=settings.worker.lease_seconds,
-            retention_seconds=settings.store.retention_seconds,
-            max_crashes=settings.retry.max_crashes,
-        )
+        self.ledger = Ledger.by(store, settings)
         built = runtime.build(settings, stopping=self.stopping)
         self._compiled = built.postings
         sender = dataclasses.replace(built.sender, postings=self._posting)
