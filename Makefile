@@ -30,7 +30,7 @@ test: lint types ## Everything CI checks: linter, formatter, types, tests
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: lint types ## The same with the tests that take minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --hypothesis-profile=thorough
 
 chaos: setup ## Kill, stop, cut and freeze everything while campaigns are sent (SEED=n has a run again)
 	$(BIN)/python -m tests.chaos $(SEED)

@@ -2,14 +2,35 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import msgspec
 import pytest
+from hypothesis import HealthCheck, Phase
 
 from postroom import settings as settings_module
 from postroom.settings import Account, Sender, Settings
 from postroom.store.connection import Store
 from tests.support.office import Office
 from tests.support.redis_server import RedisServer
+
+# Neither looks at the time: a busy machine is no fault of ours. `quick` is that of `make test`: a
+# failure is told at once, with the blob that repeats it, instead of after minutes of shrinking;
+# `thorough`, that of `make test-all`, shrinks (Hypothesis gives up after five minutes).
+hypothesis.settings.register_profile(
+    "quick",
+    max_examples=100,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "thorough",
+    hypothesis.settings.get_profile("quick"),
+    max_examples=1000,
+    phases=list(Phase),
+)
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from postroom.store.live import Live
 from postroom.store.report import Reports
 from tests.support import campaigns
 from tests.support.campaigns import Made
+from tests.support.redis_clock import ClockedStore
 
 Make = Callable[..., Made]
 
@@ -51,12 +52,15 @@ class TestClaim:
         assert [one.email for one in batch.recipients] == list(made.addresses[4:])
         assert claim.open() == [0, 1, 2]
 
-    def test_of_another_finds_it_busy(self, make: Make, ledger: Ledger) -> None:
+    def test_of_another_finds_it_busy(
+        self, make: Make, ledger: Ledger, store: ClockedStore
+    ) -> None:
         made = make()
+        store.stop_the_clock()
         ledger.claim(made.ref(), owner="me")
         answer = refusal(ledger, made)
         assert answer.why == "busy"
-        assert 25_000 < int(answer.detail) < 30_100
+        assert int(answer.detail) == pytest.approx(30_000, abs=1)
 
     def test_repeated_after_a_lost_reply_holds_and_the_first_is_fenced(
         self, make: Make, ledger: Ledger
@@ -166,15 +170,15 @@ class TestLapsedLease:
         assert (totals.ambiguous, totals.pending) == (0, 8)
         assert claim.open() == [2, 3, 4, 5, 6, 7, 8, 9]
 
-    def test_lapses_by_itself(self, make: Make, store: Store) -> None:
+    def test_lapses_by_itself(self, make: Make, store: ClockedStore) -> None:
         made = make()
+        store.stop_the_clock()
         short = campaigns.ledger(store, lease_seconds=0.05)
         short.claim(made.ref(), owner="dead")
         answer = refusal(short, made)
         assert answer.why == "busy"
-        from tests.support.waiting import wait_until
-
-        wait_until(lambda: _claims(short, made), "the lease lapses", seconds=2)
+        store.pass_time(0.051)
+        assert _claims(short, made)
 
     def test_a_zombie_neither_sends_nor_settles(self, make: Make, ledger: Ledger) -> None:
         made = make()
@@ -253,9 +257,10 @@ class TestBegin:
         made = make()
         claim = ledger.claim(made.ref(), owner="me")
         made.lapse()
+        before = made.store.seconds()
         ledger.begin(claim, [0])
         assert refusal(ledger, made).why == "busy"
-        assert (made.due() or 0) > made.store.seconds() + 25
+        assert (made.due() or 0) >= before + 30 - 0.001
 
     def test_never_takes_up_what_is_settled(self, make: Make, ledger: Ledger) -> None:
         made = make()
@@ -358,12 +363,14 @@ class TestSettle:
 
 
 class TestLeave:
-    def test_parks_what_is_open(self, make: Make, ledger: Ledger) -> None:
+    def test_parks_what_is_open(self, make: Make, ledger: Ledger, store: ClockedStore) -> None:
         made = make()
         claim = ledger.claim(made.ref(), owner="me")
         send(ledger, claim, 0)
+        store.stop_the_clock()
         assert not ledger.leave(claim, wake_seconds=40, tries_spent=True)
-        assert 38 < (made.due() or 0) - made.store.seconds() <= 40
+        assert (made.due() or 0) - store.seconds() == pytest.approx(40, abs=0.001)
+        store.pass_time(40)
         assert ledger.claim(made.ref(), owner="next").parks == 1
 
     def test_repeated_does_not_count_twice_nor_touch_another(

@@ -131,7 +131,7 @@ def test_what_the_broker_lost_is_released_again_after_its_grace(
         _tick(line, publisher)
         return {number for _, number in queued(store)} == set(made.numbers)
 
-    wait_until(both_are_queued, "the batches are released again", seconds=8)
+    wait_until(both_are_queued, "the batches are released again")
 
 
 def test_a_broker_that_is_away_loses_nothing(

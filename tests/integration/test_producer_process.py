@@ -113,7 +113,7 @@ def test_a_producer_that_is_stopped_hands_on_at_once(
     first.signal(signal.SIGCONT)
     assert first.ended() == 0
     # Far sooner than the lease of 30 seconds.
-    wait_until(lambda: split_done(office, campaign_id), "the second one went on", seconds=20)
+    wait_until(lambda: split_done(office, campaign_id), "the second one went on")
     nobody_lost_nobody_twice(office, campaign_id)
     assert "split.handed_on" in first.said()
 

@@ -179,17 +179,17 @@ class TestHowOften:
     def test_never_more_than_once_a_second_whatever_is_asked(
         self, keeper: MakeKeeper, ses: RunningSimulator
     ) -> None:
-        keepers, until = [keeper() for _ in range(3)], time.monotonic() + 2.0
+        keepers, began = [keeper() for _ in range(3)], time.monotonic()
 
         def process(number: int) -> None:
-            while time.monotonic() < until:
+            while asked(ses) < 3:
                 keepers[number].soon(ACCOUNT)
                 keepers[number].tick()
                 time.sleep(0.01)  # noqa: TID251 - as often as a busy process might
 
         with ThreadPoolExecutor(3) as processes:
             list(processes.map(process, range(3)))
-        assert asked(ses) == 2
+        assert asked(ses) <= time.monotonic() - began + 1
 
     def test_again_when_it_is_time(self, keeper: MakeKeeper, ses: RunningSimulator) -> None:
         one = keeper(refresh_seconds=1.2)
@@ -198,7 +198,7 @@ class TestHowOften:
             one.tick()
             return asked(ses) >= 2
 
-        wait_until(ticked, "the account is read again", seconds=4)
+        wait_until(ticked, "the account is read again")
 
     def test_a_process_that_died_reading_holds_nobody_up(
         self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, settings: Settings
@@ -210,7 +210,7 @@ class TestHowOften:
             one.tick()
             return asked(ses) == 1
 
-        wait_until(ticked, "another reads it", seconds=4)
+        wait_until(ticked, "another reads it")
 
 
 class TestChanges:
@@ -253,7 +253,7 @@ class TestTrouble:
 
         assert not ticked()
         assert budget.status(ACCOUNT).halted == ""
-        wait_until(ticked, "the account is read", seconds=6)
+        wait_until(ticked, "the account is read")
 
     @pytest.mark.parametrize("fault", ["bad_credentials", "access_denied", "expired_token"])
     def test_credentials_that_do_not_hold_halt_the_account(
@@ -299,7 +299,7 @@ class TestTrouble:
         with RawServer(lambda *_: hang_until(over)) as server:
             hanging = Account(region="eu-west-1", endpoint_url=server.url)
             keeper(others={"hanging": hanging}, aside=in_a_thread).tick()
-            wait_until(lambda: budget.status(ACCOUNT).known, "the account is read", seconds=5)
+            wait_until(lambda: budget.status(ACCOUNT).known, "the account is read")
             over.set()
 
     def test_a_server_without_get_account_is_sent_to_at_the_operators_rate(

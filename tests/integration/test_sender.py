@@ -494,9 +494,9 @@ class TestInTheMiddle:
         with ThreadPoolExecutor(1) as worker:
             done = worker.submit(post.work_off, made)
             line = made.store.keys.account(ACCOUNT).line
-            wait_until(lambda: made.store.client.zcard(line), "it waits for the rate", seconds=5)
+            wait_until(lambda: made.store.client.zcard(line), "it waits for the rate")
             post.stopping.ask()
-            done.result(timeout=2)
+            done.result(timeout=30)
         totals = made.check_books()
         assert (totals.accepted, totals.pending, totals.ambiguous) == (1, 4, 0)
         assert (made.due() or 0) <= made.store.seconds()
@@ -545,7 +545,7 @@ class TestRedisAway:
             assert carrier.reached.wait(10)
             begin()
             carrier.go.set()
-            wait_until(lambda: len(carrier.sent) == 50, "the call is answered", seconds=5)
+            wait_until(lambda: len(carrier.sent) == 50, "the call is answered")
             with pytest.raises(TimeoutError):
                 done.result(timeout=0.8)
             assert len(carrier.calls) == 1
@@ -587,7 +587,7 @@ class TestRedisAway:
             server.freeze()
             carrier.go.set()
             post.stopping.ask()
-            error = done.exception(timeout=8)
+            error = done.exception(timeout=30)
             server.thaw()
         assert "Redis" in str(error)
         made.lapse()

@@ -406,11 +406,5 @@ def test_the_books_balance_whatever_happens(
 ) -> None:
     run_state_machine_as_test(
         lambda: Books(store, settings, policy),
-        settings=given_settings(
-            max_examples=120,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=True,
-        ),
+        settings=given_settings(stateful_step_count=30, suppress_health_check=list(HealthCheck)),
     )

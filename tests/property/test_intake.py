@@ -61,9 +61,7 @@ def expected(kind: str, rows: list[tuple[str, str]]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     rows=ROWS,
     batch_size=st.integers(1, 20),

@@ -114,7 +114,7 @@ class RunningSimulator:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(timeout=5)
+        code = self.process.wait(timeout=20)
         if self.process.stderr is not None:
             self.process.stderr.close()
         return code

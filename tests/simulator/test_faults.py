@@ -165,8 +165,8 @@ def test_a_fault_waits_for_a_call_to_an_address_it_is_meant_for(
 def test_a_fault_has_its_time(simulator: RunningSimulator) -> None:
     simulator.fault("http_500", from_seconds=0.8, until_seconds=2.0)
     assert outcome(simulator.send) == "ok"
-    wait_until(lambda: outcome(simulator.send) != "ok", "the fault begins", seconds=5)
-    wait_until(lambda: outcome(simulator.send) == "ok", "the fault ends", seconds=5)
+    wait_until(lambda: outcome(simulator.send) != "ok", "the fault begins")
+    wait_until(lambda: outcome(simulator.send) == "ok", "the fault ends")
 
 
 def test_faults_by_chance_repeat_with_the_seed(

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
-from statistics import mean
+from random import Random
+from statistics import mean, stdev
 
 import pytest
 from botocore.exceptions import ClientError
 
+from simulator.latency import Latency
+from simulator.settings import Settings
 from tests.simulator.running import RunningSimulator, people, said, statuses
 from tests.support.waiting import wait_until
 
@@ -49,11 +52,13 @@ def test_the_bucket_holds_as_many_seconds_of_rate_as_told(simulator: RunningSimu
 def test_over_time_the_accepted_rate_is_the_set_rate(simulator: RunningSimulator) -> None:
     simulator.settings(rate=200, burst_seconds=0.5)
     started, taken = time.monotonic(), 0
-    while (elapsed := time.monotonic() - started) < 1.5:
+    while time.monotonic() - started < 1.5:
         taken += statuses(simulator.send_bulk(people(20))).count("SUCCESS")
-    assert taken <= 100 + 200 * (elapsed + 0.05) + 1
-    assert taken >= 200 * elapsed * 0.7
+    elapsed = time.monotonic() - started
+    assert taken <= 100 + 200 * elapsed + 1
     assert simulator.stats["busiest_second"] <= 100 + 200 + 1
+    time.sleep(0.25)  # noqa: TID251 - fifty more are due then, and nothing took them
+    assert statuses(simulator.send_bulk(people(50))).count("SUCCESS") == 50
 
 
 def test_without_a_rate_nothing_is_throttled(simulator: RunningSimulator) -> None:
@@ -81,7 +86,7 @@ def test_the_quota_window_rolls_and_frees_what_is_old(simulator: RunningSimulato
     simulator.settings(quota=3, quota_window=2.0)
     simulator.send(*people(3))
     assert answer(simulator.send) == QUOTA
-    wait_until(lambda: answer(simulator.send) is None, "the quota is free again", seconds=9)
+    wait_until(lambda: answer(simulator.send) is None, "the quota is free again")
     stats = simulator.stats
     assert (stats["accepted"], stats["max_in_window"]) == (4, 3)
 
@@ -134,7 +139,7 @@ def test_get_account_more_often_than_once_a_second_is_refused(
     answers = [answer(simulator.ses.get_account) for _ in range(5)]
     assert (answers[0], answers[-1]) == (None, API_RATE)
     assert simulator.stats["calls"]["GetAccount"] == 5
-    wait_until(lambda: answer(simulator.ses.get_account) is None, "it is let in", seconds=5)
+    wait_until(lambda: answer(simulator.ses.get_account) is None, "it is let in")
 
 
 def test_other_management_calls_are_limited_only_when_asked(simulator: RunningSimulator) -> None:
@@ -154,11 +159,9 @@ def test_a_call_takes_the_latency_and_is_accepted_half_way(simulator: RunningSim
     assert before + 0.1 <= accepted <= after - 0.095
 
 
-def test_latency_spreads_around_its_mean(simulator: RunningSimulator) -> None:
-    simulator.settings(latency_ms=20, latency_jitter_ms=8)
-    for _ in range(40):
-        simulator.send()
-    took = [one["duration_ms"] for one in simulator.get("requests?limit=40")["requests"]]
-    assert min(took) < 18
-    assert max(took) > 25
-    assert 16 < mean(took) < 40
+def test_latency_spreads_around_its_mean() -> None:
+    latency = Latency(Settings(latency_ms=20, latency_jitter_ms=8), Random(6))
+    took = [1000 * latency.seconds() for _ in range(1000)]
+    assert mean(took) == pytest.approx(20, abs=1)
+    assert stdev(took) == pytest.approx(8, abs=1)
+    assert min(took) > 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 _PAUSE_SECONDS = 0.02
 
 
-def wait_until(condition: Callable[[], object], what: str, *, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], object], what: str, *, seconds: float = 60) -> None:
     """Return once `condition()` is true; fail, naming `what`, when it is not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
