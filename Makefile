@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # What the checks look at; folders that do not exist yet are left out.
 PACKAGES := $(wildcard postroom producers worker simulator)
+# The tests wait more than they work. A file stays with one process: its tests share a stack; the
+# longest files go first (tests/conftest.py), so that the last is not waited for alone.
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all chaos lint types bench worker producer flower up lock
+.PHONY: help setup demo check test test-all chaos lint types bench worker producer flower up lock
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,11 +29,14 @@ $(READY): requirements.lock pyproject.toml
 demo: setup ## Send a sample campaign through a local stack: no AWS, no Docker, no root
 	@$(BIN)/postroom demo
 
+check: lint types ## Linter, formatter, types and unit tests: some seconds, for the inner loop
+	$(BIN)/python -m pytest -q tests/unit tests/test_house_rules.py
+
 test: lint types ## Everything CI checks: linter, formatter, types, tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-all: lint types ## The same with the tests that take minutes
-	$(BIN)/python -m pytest --hypothesis-profile=thorough
+	$(BIN)/python -m pytest --hypothesis-profile=thorough $(PARALLEL)
 
 chaos: setup ## Kill, stop, cut and freeze everything while campaigns are sent (SEED=n has a run again)
 	$(BIN)/python -m tests.chaos $(SEED)

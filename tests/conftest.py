@@ -1,6 +1,7 @@
 """What every test may ask for: a real Redis, and a store on it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import msgspec
@@ -12,6 +13,8 @@ from postroom.settings import Account, Sender, Settings
 from postroom.store.connection import Store
 from tests.support.office import Office
 from tests.support.redis_server import RedisServer
+
+HERE = Path(__file__).parent
 
 # Neither looks at the time: a busy machine is no fault of ours. `quick` is that of `make test`: a
 # failure is told at once, with the blob that repeats it, instead of after minutes of shrinking;
@@ -32,10 +35,30 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("quick")
 
+LONGEST = (
+    "integration/test_cli.py",
+    "integration/test_redis_trouble.py",
+    "integration/test_celery_trouble.py",
+    "integration/test_producer_process.py",
+    "chaos/test_chaos.py",
+    "integration/test_worker_process.py",
+    "property/test_books.py",
+    "integration/test_demo.py",
+    "integration/test_local_stack.py",
+    "integration/test_intake.py",
+)
+"""The files that take longest, in that order."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first: side by side with others, the last to end is a short one."""
+    ranks = {HERE / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One redis-server for the whole run; tests that harm it start their own."""
+    """One redis-server for each process of the run; tests that harm it start their own."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from postroom import queues, settings
+from tests.conftest import LONGEST
 
 ROOT = Path(__file__).parent.parent
 OURS = ("postroom", "producers", "worker", "simulator")
@@ -366,3 +367,8 @@ def test_the_wheel_holds_the_shared_part_and_nothing_else(tmp_path: Path) -> Non
     assert "postroom/default.toml" in names
     assert {f"postroom/store/lua/{path.name}" for path in lua_scripts()} <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+
+
+def test_the_longest_test_files_are_there() -> None:
+    """Else one that was renamed goes last, and is waited for alone."""
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
