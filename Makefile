@@ -10,7 +10,7 @@ PACKAGES := $(wildcard postroom producers worker simulator)
 PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-all chaos lint types bench worker producer flower up lock
+.PHONY: help setup demo check test test-all mutants chaos lint types bench worker producer flower up lock
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: lint types ## Everything CI checks: linter, formatter, types, tests
 
 test-all: lint types ## The same with the tests that take minutes
 	$(BIN)/python -m pytest --hypothesis-profile=thorough $(PARALLEL)
+
+mutants: setup ## Whether the fast tests notice each mutation of tests/mutants (ONLY=name tries one)
+	$(BIN)/python -m tests.mutants $(ONLY)
 
 chaos: setup ## Kill, stop, cut and freeze everything while campaigns are sent (SEED=n has a run again)
 	$(BIN)/python -m tests.chaos $(SEED)

@@ -396,6 +396,18 @@ class TestLeave:
         assert made.check_books().ambiguous == 2
         assert heir.open() == list(range(2, 10))
 
+    def test_with_nobody_left_but_those_in_doubt_it_is_looked_at_again(
+        self, make: Make, ledger: Ledger
+    ) -> None:
+        """A run that ended between begin and settle: else they were `sending` for ever."""
+        made = make(2)
+        claim = ledger.claim(made.ref(), owner="me")
+        ledger.begin(claim, [0, 1])
+        assert not ledger.leave(claim)
+        assert made.due() is not None
+        assert refusal(ledger, made).why == "done"
+        assert made.check_books().ambiguous == 2
+
 
 class TestEnd:
     def test_the_last_settle_finishes_the_campaign(self, make: Make, ledger: Ledger) -> None:
