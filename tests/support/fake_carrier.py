@@ -8,6 +8,7 @@ from threading import Lock
 from postroom.model import Recipient
 from postroom.template import UnrenderableError
 from worker.render import BulkEntry, Mailing
+from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import ACCEPTED, Kind, Verdict
 
 
@@ -56,24 +57,35 @@ class FakeCarrier:
         return [one.to for one in self.sent]
 
     def send_bulk(
-        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry]
+        self,
+        mailing: Mailing,
+        batch_number: int,
+        entries: Sequence[BulkEntry],
+        gate: Gate = always_open,
     ) -> list[Verdict]:
         mails = [
             Sent(one.to, mailing.campaign_id, batch_number, one.index, bulk=True) for one in entries
         ]
-        return self._take(mails)
+        return self._take(mails, gate)
 
     def send_one(
-        self, mailing: Mailing, batch_number: int, index: int, recipient: Recipient
+        self,
+        mailing: Mailing,
+        batch_number: int,
+        index: int,
+        recipient: Recipient,
+        gate: Gate = always_open,
     ) -> Verdict:
         try:
             mailing.message(recipient)
         except UnrenderableError as error:
             return Verdict(Kind.REJECTED, str(error))
         mail = Sent(recipient.email, mailing.campaign_id, batch_number, index, bulk=False)
-        return self._take([mail])[0]
+        return self._take([mail], gate)[0]
 
-    def _take(self, mails: Sequence[Sent]) -> list[Verdict]:
+    def _take(self, mails: Sequence[Sent], gate: Gate) -> list[Verdict]:
+        if why := gate():
+            return [Verdict(Kind.UNSENT, why)] * len(mails)
         with self._lock:
             self.calls.append(len(mails))
             if self.next_answers:

@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from worker.ses import codes
+from worker.ses.departure import HeldBackError
 from worker.ses.reading import BULK, SINGLE, Reader
 from worker.ses.verdict import Kind, Verdict
 
@@ -42,7 +43,7 @@ def refusal(
 
 
 def call(operation: str, code: str | None, message: str | None, status: int = 400) -> Verdict:
-    return reader(operation).failure(refusal(code, message, status, operation))
+    return reader(operation).failure(refusal(code, message, status, operation), left=True)
 
 
 CALLS = [
@@ -248,37 +249,39 @@ def test_a_bulk_entry(status: str, text: str | None, kind: Kind) -> None:
 
 
 FAULTS = [
-    (aws.EndpointConnectionError(endpoint_url=SEND_URL), K.UNREACHABLE),
-    (aws.ConnectTimeoutError(endpoint_url=SEND_URL), K.UNREACHABLE),
-    (aws.ProxyConnectionError(proxy_url="http://proxy"), K.UNREACHABLE),
-    (aws.SSLError(endpoint_url=SEND_URL, error="CERTIFICATE_VERIFY_FAILED"), K.UNREACHABLE),
-    (aws.SSLError(endpoint_url=SEND_URL, error="handshake failure"), K.UNREACHABLE),
-    (aws.SSLError(endpoint_url=SEND_URL, error="decryption failed or bad mac"), K.AMBIGUOUS),
-    (aws.ReadTimeoutError(endpoint_url=SEND_URL), K.AMBIGUOUS),
-    (aws.ConnectionClosedError(endpoint_url=SEND_URL), K.AMBIGUOUS),
-    (aws.HTTPClientError(error="odd"), K.AMBIGUOUS),
-    (aws.IncompleteReadError(actual_bytes=1, expected_bytes=2), K.AMBIGUOUS),
-    (ResponseParserError("no JSON"), K.AMBIGUOUS),
-    (AttributeError("over a garbled answer"), K.AMBIGUOUS),
-    (ConnectionResetError(), K.AMBIGUOUS),
-    (aws.ReadTimeoutError(endpoint_url="https://sts.eu-west-1.amazonaws.com/"), K.UNREACHABLE),
-    (aws.ConnectionClosedError(endpoint_url="http://169.254.169.254/latest"), K.UNREACHABLE),
-    (aws.NoCredentialsError(), K.STOP_ACCOUNT),
-    (aws.PartialCredentialsError(provider="env", cred_var="x"), K.STOP_ACCOUNT),
-    (aws.CredentialRetrievalError(provider="x", error_msg="y"), K.STOP_ACCOUNT),
-    (aws.NoRegionError(), K.STOP_ACCOUNT),
-    (aws.ProfileNotFound(profile="x"), K.STOP_ACCOUNT),
-    (aws.ParamValidationError(report="x"), K.STOP_ACCOUNT),
-    (refusal("AccessDenied", "no", 403, "AssumeRole"), K.STOP_ACCOUNT),
-    (refusal("Throttling", "Rate exceeded", 400, "AssumeRole"), K.UNREACHABLE),
-    (refusal("InternalFailure", None, 500, "AssumeRole"), K.UNREACHABLE),
+    # fault, kind once the request may have left, kind before that
+    (aws.EndpointConnectionError(endpoint_url=SEND_URL), K.UNREACHABLE, K.UNREACHABLE),
+    (aws.ConnectTimeoutError(endpoint_url=SEND_URL), K.UNREACHABLE, K.UNREACHABLE),
+    (aws.ProxyConnectionError(proxy_url="http://proxy"), K.AMBIGUOUS, K.UNREACHABLE),
+    (aws.SSLError(endpoint_url=SEND_URL, error="handshake failure"), K.AMBIGUOUS, K.UNREACHABLE),
+    (aws.SSLError(endpoint_url=SEND_URL, error="record layer"), K.AMBIGUOUS, K.UNREACHABLE),
+    (aws.ReadTimeoutError(endpoint_url=SEND_URL), K.AMBIGUOUS, K.UNREACHABLE),
+    (aws.ConnectionClosedError(endpoint_url=SEND_URL), K.AMBIGUOUS, K.UNREACHABLE),
+    (aws.HTTPClientError(error="odd"), K.AMBIGUOUS, K.UNREACHABLE),
+    (aws.IncompleteReadError(actual_bytes=1, expected_bytes=2), K.AMBIGUOUS, K.UNREACHABLE),
+    (ResponseParserError("no JSON"), K.AMBIGUOUS, K.UNREACHABLE),
+    (AttributeError("over a garbled answer"), K.AMBIGUOUS, K.UNREACHABLE),
+    (ConnectionResetError(), K.AMBIGUOUS, K.UNREACHABLE),
+    (aws.ParamValidationError(report="x"), K.AMBIGUOUS, K.STOP_ACCOUNT),
+    (aws.NoRegionError(), K.AMBIGUOUS, K.STOP_ACCOUNT),
+    (aws.NoCredentialsError(), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
+    (aws.PartialCredentialsError(provider="env", cred_var="x"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
+    (aws.CredentialRetrievalError(provider="x", error_msg="y"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
+    (aws.ProfileNotFound(profile="x"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
+    (refusal("AccessDenied", "no", 403, "AssumeRole"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
+    (refusal("Throttling", "Rate exceeded", 400, "AssumeRole"), K.UNREACHABLE, K.UNREACHABLE),
+    (refusal("InternalFailure", None, 500, "AssumeRole"), K.UNREACHABLE, K.UNREACHABLE),
+    (HeldBackError("too old"), K.UNSENT, K.UNSENT),
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_a_fault_of_the_network_or_the_sdk(fault: Exception, kind: Kind) -> None:
-    assert reader(SINGLE).failure(fault).kind is kind
-    assert reader(BULK).failure(fault).kind is kind
+@pytest.mark.parametrize(("fault", "left", "not_left"), FAULTS)
+@pytest.mark.parametrize("operation", [SINGLE, BULK])
+def test_a_fault_of_the_network_or_the_sdk(
+    fault: Exception, left: Kind, not_left: Kind, operation: str
+) -> None:
+    assert reader(operation).failure(fault, left=True).kind is left
+    assert reader(operation).failure(fault, left=False).kind is not_left
 
 
 def test_every_row_of_the_tables_is_tried() -> None:

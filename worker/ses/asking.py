@@ -40,7 +40,8 @@ def ask(
 
 
 def _unanswered(operation: str, error: Exception, region: str) -> UnansweredError:
-    verdict = Reader(operation, region, "", ()).failure(error)
+    # A question may be asked again: whether it has left makes no difference.
+    verdict = Reader(operation, region, "", ()).failure(error, left=False)
     if verdict.kind is Kind.AMBIGUOUS:
         verdict = Verdict(Kind.TRANSIENT, f"SES did not answer {operation}")
     if isinstance(error, ClientError):

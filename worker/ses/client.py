@@ -20,6 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from postroom.errors import BadInputError
 from postroom.model import AccountName
 from postroom.settings import Account, Settings
+from worker.ses import departure
+from worker.ses.departure import Departure
 from worker.ses.faults import NO_CREDENTIALS
 
 Use = Literal["send", "read", "poll"]
@@ -116,6 +118,7 @@ class Clients:
             raise BadInputError(f"settings: accounts.{name}: {error}") from None
         if use == "send":
             _take_ready_bodies(client)
+            departure.watch(client)
         made: SesClient = client
         return made
 
@@ -137,13 +140,17 @@ class Clients:
         )
 
 
-def post_json(client: SesClient, operation: str, body: bytes) -> Mapping[str, Any]:
+def post_json(
+    client: SesClient, operation: str, body: bytes, leaving: Departure
+) -> Mapping[str, Any]:
     """Make one SendEmail or SendBulkEmail with a body that is already JSON.
 
-    Only for a `sending` client. Raises what botocore raises.
+    Only for a `sending` client. Raises what botocore raises, and `HeldBackError`; `leaving`
+    says afterwards whether the request may have gone out.
     """
     call = client.send_bulk_email if operation == "SendBulkEmail" else client.send_email
-    return call(**{_BODY: body})
+    with departure.leaving(leaving):
+        return call(**{_BODY: body})
 
 
 def _take_ready_bodies(client: Any) -> None:

@@ -1,29 +1,28 @@
 """Read faults that are not SES's answer: of the network, the AWS SDK and the credentials."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import TracebackType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from postroom.errors import BadInputError
 from worker.ses import codes
+from worker.ses.departure import HeldBackError
 from worker.ses.verdict import Kind, Verdict
 
-_SEND_PATH: Final = "/v2/email/outbound"
-_HANDSHAKE: Final = ("certificate", "handshake", "wrong_version", "record layer", "unknown_ca")
-
-_BEFORE_SENDING: Final = (
-    aws.EndpointConnectionError,
-    aws.ConnectTimeoutError,
-    aws.ProxyConnectionError,
-)
-_AFTER_SENDING: Final = (
+_CONNECT: Final = frozenset({HTTPConnection.connect.__code__, HTTPSConnection.connect.__code__})
+"""What makes a connection, through a proxy and its tunnel and TLS; nothing is sent in there."""
+_NEVER_CONNECTED: Final = (aws.EndpointConnectionError, aws.ConnectTimeoutError)
+"""urllib3 raises what these stand for in there and nowhere else."""
+_OF_THE_NETWORK: Final = (
+    aws.ConnectionError,
     aws.HTTPClientError,
     aws.IncompleteReadError,
-    aws.SSLError,
+    ResponseParserError,
 )
 NO_CREDENTIALS: Final = (
     aws.NoCredentialsError,
@@ -45,21 +44,24 @@ NO_CREDENTIALS: Final = (
 )
 
 
-def verdict(error: Exception) -> Verdict:
-    """Return what became of a call that ended without an answer of SES."""
+def verdict(error: Exception, *, left: bool) -> Verdict:
+    """Return what became of a call that ended without an answer of SES.
+
+    `left` says whether its request may have gone out.
+    """
     name = type(error).__name__
+    if isinstance(error, HeldBackError):
+        return Verdict(Kind.UNSENT, str(error))
     if isinstance(error, BadInputError):
         return Verdict(Kind.STOP_ACCOUNT, str(error))
     if isinstance(error, NO_CREDENTIALS):
         return Verdict(Kind.STOP_ACCOUNT, f"no usable AWS credentials ({name})")
-    if isinstance(error, _BEFORE_SENDING) or _is_handshake(error) or _was_elsewhere(error):
-        return Verdict(Kind.UNREACHABLE, f"SES cannot be reached ({name})")
-    if isinstance(error, BotoCoreError) and not isinstance(
-        error, (*_AFTER_SENDING, ResponseParserError)
-    ):
+    if left and not _while_connecting(error):
+        # Even an error of the SDK's own: it parses the answer, and may raise anything over it.
+        return Verdict(Kind.AMBIGUOUS, f"the call broke before SES answered ({name})")
+    if isinstance(error, BotoCoreError) and not isinstance(error, _OF_THE_NETWORK):
         return Verdict(Kind.STOP_ACCOUNT, f"the AWS settings cannot be used ({name})")
-    # The SDK's parser may raise anything over a garbled answer: the request had left by then.
-    return Verdict(Kind.AMBIGUOUS, f"the call broke before SES answered ({name})")
+    return Verdict(Kind.UNREACHABLE, f"SES cannot be reached ({name})")
 
 
 def credentials_verdict(error: ClientError) -> Verdict:
@@ -72,12 +74,30 @@ def credentials_verdict(error: ClientError) -> Verdict:
     return Verdict(Kind.UNREACHABLE if passing else Kind.STOP_ACCOUNT, reason)
 
 
-def _is_handshake(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, aws.SSLError) and any(one in text for one in _HANDSHAKE)
+def _while_connecting(error: Exception) -> bool:
+    """Whether the connection was still being made: not one byte of the request had left.
+
+    By where the fault arose, not by its type or text. A proxy that hangs up after it took the
+    request raises the same `ProxyConnectionError` as one that is not there (http.client closes
+    the connection first, urllib3 then takes it for one that never was), and with TLS 1.3 a
+    server may refuse a handshake that is over for the client.
+    """
+    return isinstance(error, _NEVER_CONNECTED) or any(
+        frame.tb_frame.f_code in _CONNECT for one in _causes(error) for frame in _frames(one)
+    )
 
 
-def _was_elsewhere(error: Exception) -> bool:
-    """Whether the broken connection was not to SES but, say, to where roles are assumed."""
-    url = getattr(error, "kwargs", {}).get("endpoint_url")
-    return isinstance(url, str) and not urlsplit(url).path.startswith(_SEND_PATH)
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _frames(error: BaseException) -> Iterator[TracebackType]:
+    at = error.__traceback__
+    while at is not None:
+        yield at
+        at = at.tb_next

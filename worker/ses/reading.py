@@ -51,10 +51,13 @@ class Reader:
         """Return the verdict of a single call that was answered."""
         return ACCEPTED if answer.get("MessageId") else _no_answer()
 
-    def failure(self, error: Exception) -> Verdict:
-        """Return the verdict of all mails of a call that ended in an error."""
+    def failure(self, error: Exception, *, left: bool) -> Verdict:
+        """Return the verdict of all mails of a call that ended in an error.
+
+        `left` says whether its request may have gone out.
+        """
         if not isinstance(error, ClientError):
-            return faults.verdict(error)
+            return faults.verdict(error, left=left)
         if error.operation_name != self._operation:
             return faults.credentials_verdict(error)
         told = error.response.get("Error") or {}

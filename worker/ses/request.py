@@ -10,6 +10,7 @@ from postroom.model import Recipient
 from postroom.template import Headers, Message, UnrenderableError
 from worker.render import BulkEntry, Mailing
 from worker.ses.client import SesClient, post_json
+from worker.ses.departure import Departure, Gate, always_open
 from worker.ses.reading import BULK, SINGLE, Reader
 from worker.ses.verdict import Kind, Verdict
 
@@ -20,7 +21,8 @@ class SesCarrier:
     """Sends over one account. Safe to share between threads.
 
     No method raises for anything that SES, the network or the credentials answer: what goes
-    wrong with a whole call becomes the verdict of each of its entries.
+    wrong with a whole call becomes the verdict of each of its entries. The gate is asked at the
+    last moment; what it holds back is UNSENT.
     """
 
     def __init__(self, connect: Callable[[], SesClient], *, region: str) -> None:
@@ -29,20 +31,30 @@ class SesCarrier:
         self._region = region
 
     def send_bulk(
-        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry]
+        self,
+        mailing: Mailing,
+        batch_number: int,
+        entries: Sequence[BulkEntry],
+        gate: Gate = always_open,
     ) -> list[Verdict]:
         """Send up to 50 entries in one call. Returns one verdict for each, in their order."""
         frame = _frame(mailing)
         body = _bulk_body(frame, batch_number, entries)
         reader = Reader(BULK, self._region, frame.address, [entry.to for entry in entries])
+        leaving = Departure(gate)
         try:
-            answer = post_json(self._connect(), BULK, body)
+            answer = post_json(self._connect(), BULK, body, leaving)
         except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
-            return [reader.failure(error)] * len(entries)
+            return [reader.failure(error, left=leaving.left)] * len(entries)
         return reader.results(answer)
 
     def send_one(
-        self, mailing: Mailing, batch_number: int, index: int, recipient: Recipient
+        self,
+        mailing: Mailing,
+        batch_number: int,
+        index: int,
+        recipient: Recipient,
+        gate: Gate = always_open,
     ) -> Verdict:
         """Send one mail in one call. A mail that cannot be made is rejected."""
         frame = _frame(mailing)
@@ -53,10 +65,11 @@ class SesCarrier:
         except UnicodeEncodeError:
             return Verdict(Kind.REJECTED, "a field holds text that is not valid Unicode")
         reader = Reader(SINGLE, self._region, frame.address, (recipient.email,))
+        leaving = Departure(gate)
         try:
-            answer = post_json(self._connect(), SINGLE, body)
+            answer = post_json(self._connect(), SINGLE, body, leaving)
         except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
-            return reader.failure(error)
+            return reader.failure(error, left=leaving.left)
         return reader.result(answer)
 
 

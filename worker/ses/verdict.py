@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """SES takes nothing from this account, not sent: a person must act."""
     STOP_CAMPAIGN = "stop_campaign"
     """SES takes nothing of this campaign, not sent: a person must act."""
+    UNSENT = "unsent"
+    """It never left this process, which was stopping or too slow: send again. No attempt."""
     REJECTED = "rejected"
     """SES will never take this mail for this recipient."""
 
