@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+_BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 Sleep = Callable[[float], object]
 """Waits for so many seconds; may return early when the process is asked to stop."""
 
 
 class Clock(Protocol):
-    """Tells the time in Unix seconds."""
+    """Tells the time in seconds: Unix seconds, or since some moment that only differences show."""
 
     def __call__(self) -> float: ...
 
@@ -18,6 +20,16 @@ class Clock(Protocol):
 def now() -> float:
     """Unix seconds by this host's clock. Budgets and leases use Redis' clock instead."""
     return time.time()
+
+
+def monotonic() -> float:
+    """Seconds that only ever go on, whatever is done to the date: for how long something lasts."""
+    return time.monotonic()
+
+
+def boottime() -> float:
+    """As `monotonic`, and where the host tells it (Linux), through the sleep of host or VM too."""
+    return time.clock_gettime(_BOOTTIME)
 
 
 def sleep(seconds: float) -> None:

@@ -17,6 +17,9 @@ from postroom.errors import BadInputError
 _HERE: Final = Path(__file__).parent
 _DEFAULTS: Final = (_HERE / "default.toml", _HERE.parent / "config" / "default.toml")
 
+_LEASE_MARGIN_SECONDS: Final = 1.0
+_LEAST_CALL_AGE_SECONDS: Final = 1.0
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -125,6 +128,15 @@ class Settings(_Section, frozen=True):
     accounts: dict[str, Account] = {}
     senders: dict[str, Sender] = {}
 
+    @property
+    def call_age_seconds(self) -> float:
+        """How long after `sending` was written a call may still leave: it is over in its lease.
+
+        Twice to connect, as a host may have two addresses, or TLS may take as long again.
+        """
+        longest = self.ses.read_timeout_seconds + 2 * self.ses.connect_timeout_seconds
+        return self.worker.lease_seconds - longest - _LEASE_MARGIN_SECONDS
+
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:  # noqa: TID251 - its one home
     """Read the settings of this process.
@@ -189,8 +201,13 @@ def _check(settings: Settings) -> None:
         _check_account(name, account)
     if not 0 <= settings.limiter.transactional_share < 1:
         raise BadInputError("settings: limiter.transactional_share must be from 0 to below 1")
-    if settings.ses.read_timeout_seconds >= settings.worker.lease_seconds:
-        raise BadInputError("settings: ses.read_timeout_seconds must be below worker.lease_seconds")
+    if settings.call_age_seconds < _LEAST_CALL_AGE_SECONDS:
+        least = _LEAST_CALL_AGE_SECONDS + settings.worker.lease_seconds - settings.call_age_seconds
+        raise BadInputError(
+            f"settings: worker.lease_seconds must be at least {least:g} s, so that a call is over "
+            "before its lease lapses: ses.read_timeout_seconds, twice ses.connect_timeout_seconds "
+            "and 2 s"
+        )
 
 
 def _check_account(name: str, account: Account) -> None:

@@ -1,35 +1,128 @@
-"""The SendEmail calls that one process has in flight, whichever batch they are of."""
+"""The SendEmail calls that one process has in flight, whichever batch they are of.
+
+A place is reserved before the ledger is told of a call and given back after its answer is
+settled, so nothing is `sending` that is not leaving.
+"""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
+
+from postroom.clock import Clock
+from postroom.errors import BudgetExhaustedError
+from postroom.model import Lane
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_KEPT_PART: Final = 8
+"""One in so many places takes transactional mail only, as with a worker's slots."""
+_LOOK_SECONDS: Final = 0.1
+"""How often who waits for a place looks whether the process stops."""
+
 
 class CallPool:
-    """Threads for calls that wait for the network; safe to share between batches."""
+    """Threads for calls that wait for the network, one for each place; shared by all batches."""
 
-    def __init__(self, size: int) -> None:
-        self._size: Final = size
+    def __init__(
+        self, size: int, *, clock: Clock, stopping: Callable[[], bool], max_wait_seconds: float
+    ) -> None:
         self._threads: Final = ThreadPoolExecutor(size, thread_name_prefix="send-email")
-        self._lock: Final = threading.Lock()
-        self._taken = 0
+        self._clock: Final = clock
+        self._stopping: Final = stopping
+        self._max_wait: Final = max_wait_seconds
+        self._changed: Final = threading.Condition()
+        self._lines: Final[Mapping[Lane, deque[object]]] = {lane: deque() for lane in Lane}
+        self._kept: Final = {Lane.TRANSACTIONAL: 0, Lane.BULK: size // _KEPT_PART}
+        self._free = size
 
-    def free(self) -> int:
-        """Return how many more calls could leave at once; at least one, which may wait a little."""
-        return max(1, self._size - self._taken)
+    def reserve(self, lane: Lane) -> "Reservation":
+        """Wait in line for one place.
+
+        Bulk mail leaves some free, so that transactional mail never waits behind slow bulk.
+        Raises `BudgetExhaustedError` when the wait is long or the process stops.
+        """
+        with self._changed:
+            self._wait_for_room(lane)
+            self._free -= 1
+            self._changed.notify_all()
+        return Reservation(self, lane)
+
+    def room(self, lane: Lane) -> int:
+        """How many more places could be taken now without taking anybody's turn."""
+        with self._changed:
+            return self._room(lane)
+
+    def take(self, most: int, lane: Lane) -> int:
+        """Take what is free at this moment, up to `most`; return how many places that is."""
+        with self._changed:
+            taken = min(most, self._room(lane))
+            self._free -= taken
+        return taken
+
+    def give_back(self, places: int) -> None:
+        with self._changed:
+            self._free += places
+            self._changed.notify_all()
 
     def run(self, call: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
         """Make a call for each item, all at once; return the answers in order when all are in."""
-        self._count(len(items))
-        try:
-            return list(self._threads.map(call, items))
-        finally:
-            self._count(-len(items))
+        if len(items) == 1:
+            return [call(items[0])]
+        return list(self._threads.map(call, items))
 
-    def _count(self, calls: int) -> None:
-        with self._lock:
-            self._taken += calls
+    def _wait_for_room(self, lane: Lane) -> None:
+        until = self._clock() + self._max_wait
+        line, mine = self._lines[lane], object()
+        line.append(mine)
+        try:
+            while line[0] is not mine or not self._free_for(lane):
+                if self._stopping():
+                    raise BudgetExhaustedError("the worker is stopping", seconds=0.0)
+                if self._clock() >= until:
+                    raise BudgetExhaustedError(
+                        "as many SendEmail calls as one worker makes are in flight", seconds=0.0
+                    )
+                self._changed.wait(_LOOK_SECONDS)
+        finally:
+            line.remove(mine)
+            self._changed.notify_all()
+
+    def _room(self, lane: Lane) -> int:
+        return 0 if self._lines[lane] else self._free_for(lane)
+
+    def _free_for(self, lane: Lane) -> int:
+        if lane is Lane.BULK and self._lines[Lane.TRANSACTIONAL]:
+            return 0
+        return max(0, self._free - self._kept[lane])
+
+
+class Reservation:
+    """Places that one batch holds until its calls are settled. Used by one thread."""
+
+    def __init__(self, pool: CallPool, lane: Lane) -> None:
+        self._pool: Final = pool
+        self._lane: Final = lane
+        self._places = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.give_back(self._places)
+
+    def room(self) -> int:
+        """How many places could be held at this moment."""
+        return self._places + self._pool.room(self._lane)
+
+    def widen(self, most: int) -> int:
+        """Hold up to `most` places, as many as are free at this moment; return how many."""
+        if most > self._places:
+            self._places += self._pool.take(most - self._places, self._lane)
+        return min(most, self._places)
+
+    def run(self, call: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
+        """Make a call for each item at once, in the places held."""
+        return self._pool.run(call, items)

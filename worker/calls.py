@@ -1,38 +1,38 @@
-"""One call to SES for a batch in hand: budget, `sending`, SES, outcomes, and what follows.
+"""One call to SES for a batch in hand: a place, the budget, `sending`, SES, outcomes, what follows.
 
 The order is the law: nothing leaves before the budget grants it and the ledger says `sending`,
-and nothing else happens between SES's answer and the ledger.
+nothing is `sending` that has no place to leave from, and nothing else happens between SES's
+answer and the ledger.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from postroom.clock import Clock, Sleep
 from postroom.errors import (
     BudgetExhaustedError,
-    CampaignStoppedError,
     KeepsFailingError,
-    LeaseLostError,
     NeedsPersonError,
+    PostroomError,
 )
 from postroom.model import AccountName, OnAmbiguous, Outcome, Recipient, Settled
 from postroom.settings import Retry
 from postroom.store.budget import Ask, Grant
 from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim
+from worker.call_pool import Reservation
 from worker.delivery import Call, Delivery
 from worker.limiter import Limiter
 from worker.outage import Outage
-from worker.outcome import COUNTED, outcome_of
+from worker.outcome import COUNTED, FAILURES, NEVER_SENT, outcome_of
 from worker.retry import backoff_seconds
+from worker.ses.departure import Gate
 from worker.ses.verdict import Kind, Verdict
+from worker.suppression_check import SuppressionCheck
 
-_FAILURES: Final = frozenset(
-    {Kind.TRANSIENT, Kind.UNREACHABLE, Kind.AMBIGUOUS, Kind.BULK_THROTTLED}
-)
-
-_NOT_SENT: Final = Verdict(Kind.TRANSIENT, "the worker was frozen before the call left")
+_FAULTS: Final = FAILURES | {Kind.UNREACHABLE}
+_BULK_REFUSED: Final = frozenset({Kind.BULK_THROTTLED, Kind.BULK_UNKNOWN})
 
 
 class Books(Protocol):
@@ -72,9 +72,23 @@ class Work:
     sent: int = 0
     failures: int = 0
     """Calls in a row that brought nothing but faults of SES."""
+    alone: set[int] = field(default_factory=set)
+    """Recipients who go by SendEmail: bulk calls with them were refused, or have no room."""
 
-    def next(self, count: int) -> list[tuple[int, Recipient]]:
-        return [(index, self.recipients[index]) for index in self.open[:count]]
+    def next(self) -> list[int]:
+        """Those who may go together, in their order: the first open one and others of its kind."""
+        alone = self.open[0] in self.alone
+        return [index for index in self.open if (index in self.alone) is alone]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A call that the ledger knows of."""
+
+    call: Call
+    settled: Sequence[Settled]
+    """Recipients who are not part of it after all: suppressed, or nothing to be rendered."""
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +98,15 @@ class Caller:
     books: Books
     accounts: Accounts
     limiter: Limiter
+    suppression: SuppressionCheck
     outage: Outage
     retry: Retry
     clock: Clock
+    """Goes on while the host sleeps: a call that was begun before must not leave after it."""
     sleep: Sleep
-    fresh_seconds: float
-    """How long after `sending` was written a call may still leave: well below a lease."""
+    stopping: Callable[[], bool]
+    call_age_seconds: float
+    """How long after `sending` was written a call may still leave: it is over in its lease."""
 
     def call(self, work: Work) -> None:
         """Send the next recipients of a batch.
@@ -97,60 +114,90 @@ class Caller:
         Raises `BudgetExhaustedError`, `CampaignStoppedError`, `KeepsFailingError`,
         `LeaseLostError`, `NeedsPersonError`: each says what is to become of the batch.
         """
-        posting = work.posting
-        bulk = posting.delivery.bulk()
-        ask = Ask(
-            waiter=work.owner,
-            wanted=self._wanted(work),
-            lane=posting.route.lane,
-            bulk_request=bulk,
-            campaign_id=posting.route.campaign_id,
-            weight=posting.route.weight,
-        )
-        grant = self.limiter.take(posting.route.account, ask)
-        number = work.claim.ref.number
-        call = posting.delivery.prepare(number, work.next(grant.recipients), bulk=bulk)
-        begun_at = self.clock()
-        try:
-            self.books.begin(work.claim, sorted([*call.indexes, *call.unrenderable]))
-        except (CampaignStoppedError, LeaseLostError):
-            self.accounts.settle(posting.route.account, grant, counted=0, unsent=grant.recipients)
-            raise
-        # Frozen in between, and perhaps taken for dead: nothing leaves, and the ledger knows.
-        frozen = self.clock() - begun_at > self.fresh_seconds
-        verdicts = dict.fromkeys(call.indexes, _NOT_SENT) if frozen else call.deliver()
-        self._settle(work, call, verdicts)
+        delivery, route = work.posting.delivery, work.posting.route
+        chosen = work.next()
+        bulk = delivery.goes_bulk(len(chosen), alone=chosen[0] in work.alone)
+        with delivery.reserve(route.lane, bulk=bulk) as places:
+            grant = self.limiter.take(route.account, self._ask(work, len(chosen), places))
+            most = grant.recipients if places is None else places.widen(grant.recipients)
+            begun = self._begin(work, grant, chosen[:most], places)
+            verdicts = begun.call.deliver(begun.gate)
+            self._settle(work, begun, verdicts)
+        kinds = [verdict.kind for verdict in verdicts.values()]
         self.accounts.settle(
-            posting.route.account,
+            route.account,
             grant,
-            counted=sum(verdict.kind in COUNTED for verdict in verdicts.values()),
-            unsent=grant.recipients - len(call.indexes),
+            counted=sum(kind in COUNTED for kind in kinds),
+            unsent=grant.recipients - sum(kind not in NEVER_SENT for kind in kinds),
         )
         self._heed(work, verdicts)
 
-    def _wanted(self, work: Work) -> int:
-        if self.outage.suspected(work.posting.route.account):
-            return 1
-        return min(len(work.open), work.posting.delivery.call_size())
+    def _ask(self, work: Work, chosen: int, places: Reservation | None) -> Ask:
+        route = work.posting.route
+        trial = self.outage.suspected(route.account)
+        return Ask(
+            waiter=work.owner,
+            wanted=1 if trial else min(chosen, work.posting.delivery.call_size(places)),
+            lane=route.lane,
+            bulk_request=places is None,
+            campaign_id=route.campaign_id,
+            weight=route.weight,
+        )
 
-    def _settle(self, work: Work, call: Call, verdicts: Mapping[int, Verdict]) -> None:
+    def _begin(
+        self, work: Work, grant: Grant, indexes: Sequence[int], places: Reservation | None
+    ) -> _Begun:
+        """Make the call ready and write `sending`; the grant is given back where that fails."""
+        try:
+            suppressed = {
+                indexes[at]
+                for at in self.suppression.find([work.recipients[index] for index in indexes])
+            }
+            rest = [(at, work.recipients[at]) for at in indexes if at not in suppressed]
+            call = work.posting.delivery.prepare(work.claim.ref.number, rest, places)
+            work.alone |= call.too_large
+            settled = [Settled(index=at, outcome=Outcome.SUPPRESSED) for at in suppressed]
+            settled += [
+                Settled(index=at, outcome=Outcome.REJECTED, reason=reason)
+                for at, reason in call.unrenderable.items()
+            ]
+            gate = self._gate()
+            if called := sorted([*call.indexes, *(one.index for one in settled)]):
+                self.books.begin(work.claim, called)
+        except PostroomError:
+            account = work.posting.route.account
+            self.accounts.settle(account, grant, counted=0, unsent=grant.recipients)
+            raise
+        return _Begun(call=call, settled=settled, gate=gate)
+
+    def _gate(self) -> Gate:
+        """Frozen on its way, and perhaps taken for dead, a call does not leave; nor in a stop."""
+        until = self.clock() + self.call_age_seconds
+
+        def closed() -> str:
+            if self.stopping():
+                return "the worker is stopping"
+            return "the worker was too slow to send it" if self.clock() > until else ""
+
+        return closed
+
+    def _settle(self, work: Work, begun: _Begun, verdicts: Mapping[int, Verdict]) -> None:
         last = work.claim.parks >= self.retry.max_parks and (
             work.failures + 1 >= self.retry.max_attempts
         )
         policy = work.posting.on_ambiguous
         settled = [
-            Settled(index=index, outcome=Outcome.REJECTED, reason=reason)
-            for index, reason in call.unrenderable.items()
+            *begun.settled,
+            *(outcome_of(at, verdict, policy, last_try=last) for at, verdict in verdicts.items()),
         ]
-        settled += [
-            outcome_of(index, verdict, policy, last_try=last) for index, verdict in verdicts.items()
-        ]
-        self.books.settle(work.claim, settled)
+        if settled:
+            self.books.settle(work.claim, settled)
         again = {one.index for one in settled if one.outcome is Outcome.PENDING}
         called = {one.index for one in settled}
         untried = [index for index in work.open if index not in called]
         # What SES would not take now goes to the end: one stubborn recipient blocks nobody.
         work.open = [*untried, *sorted(again)]
+        work.alone |= {at for at, told in verdicts.items() if told.kind is Kind.ONE_BY_ONE}
         work.sent += sum(one.outcome is Outcome.ACCEPTED for one in settled)
 
     def _heed(self, work: Work, verdicts: Mapping[int, Verdict]) -> None:
@@ -167,20 +214,36 @@ class Caller:
         if Kind.THROTTLED in kinds:
             refused = sum(verdict.kind is Kind.THROTTLED for verdict in verdicts.values())
             self.accounts.throttled(posting.route.account, refused=refused)
-        posting.delivery.heed(verdicts)
+        if kinds.keys() & _BULK_REFUSED:
+            self._bulk_refused(posting, kinds)
         self._back_off(work, kinds)
+
+    def _bulk_refused(self, posting: Posting, kinds: Mapping[Kind, str]) -> None:
+        """Go over to SendEmail where the settings leave that to us; else the account waits."""
+        if posting.delivery.mode == "auto":
+            posting.delivery.rest_bulk()
+            return
+        account = posting.route.account
+        if reason := kinds.get(Kind.BULK_UNKNOWN):
+            reason = f'{reason}: set accounts.{account}.send_mode to "auto" or "single"'
+            self.accounts.halt(account, reason)
+            raise NeedsPersonError(reason)
+        raise BudgetExhaustedError(kinds[Kind.BULK_THROTTLED], seconds=self.retry.cap_seconds)
 
     def _back_off(self, work: Work, kinds: Mapping[Kind, str]) -> None:
         posting = work.posting
         rest = self.outage.note(posting.route.account, kinds, posting.on_ambiguous)
-        if not kinds.keys() & _FAILURES or Kind.ACCEPTED in kinds:
+        brought = {kind: reason for kind, reason in kinds.items() if kind is not Kind.UNSENT}
+        if not brought:
+            return
+        if not brought.keys() & _FAULTS or Kind.ACCEPTED in brought:
             work.failures = 0
             return
-        reason = next(iter(kinds.values()))
+        reason = next(reason for kind, reason in brought.items() if kind in _FAULTS)
         if work.open and rest:  # No fault of these recipients: their tries are kept.
             raise BudgetExhaustedError(f"SES fails: {reason}", seconds=rest)
-        work.failures += 1
+        work.failures += bool(brought.keys() & FAILURES)
         if work.open and work.failures >= self.retry.max_attempts:
             raise KeepsFailingError(reason)
         if work.open:
-            self.sleep(backoff_seconds(self.retry, work.failures))
+            self.sleep(backoff_seconds(self.retry, max(1, work.failures)))

@@ -5,29 +5,34 @@ to SendEmail for a while when SES throttles SendBulkEmail requests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from postroom.clock import Clock
-from postroom.model import AccountName, Recipient
+from postroom.model import AccountName, Lane, Recipient
 from postroom.template import UnrenderableError
-from worker.call_pool import CallPool
+from worker.call_pool import CallPool, Reservation
 from worker.render import BulkEntry, Mailing, TooLargeForBulkError
-from worker.ses.verdict import Kind, Verdict
+from worker.ses.departure import Gate
+from worker.ses.verdict import Verdict
 
 _SINGLE_CHUNK: Final = 50
 """SendEmail calls that one batch has in flight: alone it reaches 500/s at 100 ms a call."""
 
 
 class Carrier(Protocol):
-    """SES. Never raises for what SES or the network answers: that is a verdict."""
+    """SES. Never raises for what SES or the network answers: that is a verdict.
+
+    The gate is asked at the last moment before a call leaves; what it holds back is UNSENT.
+    """
 
     def send_bulk(
-        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry]
+        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry], gate: Gate
     ) -> list[Verdict]: ...
 
     def send_one(
-        self, mailing: Mailing, batch_number: int, index: int, recipient: Recipient
+        self, mailing: Mailing, batch_number: int, index: int, recipient: Recipient, gate: Gate
     ) -> Verdict: ...
 
 
@@ -51,9 +56,11 @@ class Call:
     """Recipients that leave together; `deliver` sends them and gives a verdict for each."""
 
     indexes: tuple[int, ...]
-    unrenderable: Mapping[int, str]
+    unrenderable: Mapping[int, str] = field(default_factory=dict)
     """Recipients for whom no mail can be made, and why."""
-    deliver: Callable[[], Mapping[int, Verdict]]
+    too_large: frozenset[int] = frozenset()
+    """Recipients who were left out: their mails fit into no SendBulkEmail."""
+    deliver: Callable[[Gate], Mapping[int, Verdict]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,33 +76,44 @@ class Delivery:
     bulk_call_size: int
     bulk_call_bytes: int
 
-    def bulk(self) -> bool:
-        """Whether the next call is a SendBulkEmail."""
-        if self.mode == "auto":
-            return not self.rest.on(self.account)
-        return self.mode == "bulk"
+    def goes_bulk(self, recipients: int, *, alone: bool) -> bool:
+        """Whether the next call is a SendBulkEmail: not for one recipient, its requests are scarce.
 
-    def call_size(self) -> int:
-        """Return the most recipients that one call takes."""
-        # No more is written as `sending` than can really leave now.
-        return self.bulk_call_size if self.bulk() else min(_SINGLE_CHUNK, self.calls.free())
+        `alone`: their mails fit into no bulk call, or SES refused one with them as a whole.
+        """
+        if alone or self.mode == "single":
+            return False
+        return self.mode == "bulk" or (recipients > 1 and not self.rest.on(self.account))
 
-    def heed(self, verdicts: Mapping[int, Verdict]) -> None:
-        """Go over to SendEmail for a while when SES throttles SendBulkEmail itself."""
-        if any(verdict.kind is Kind.BULK_THROTTLED for verdict in verdicts.values()):
-            self.rest.begin(self.account)
+    def reserve(self, lane: Lane, *, bulk: bool) -> AbstractContextManager[Reservation | None]:
+        """Take a place for SendEmail calls; a bulk call runs on its batch's own thread.
+
+        Raises `BudgetExhaustedError`.
+        """
+        return nullcontext() if bulk else self.calls.reserve(lane)
+
+    def call_size(self, places: Reservation | None) -> int:
+        """Return the most recipients that one call takes now."""
+        return self.bulk_call_size if places is None else min(_SINGLE_CHUNK, places.room())
+
+    def rest_bulk(self) -> None:
+        """Go over to SendEmail for a while."""
+        self.rest.begin(self.account)
 
     def prepare(
-        self, batch_number: int, recipients: Sequence[tuple[int, Recipient]], *, bulk: bool
+        self,
+        batch_number: int,
+        recipients: Sequence[tuple[int, Recipient]],
+        places: Reservation | None,
     ) -> Call:
-        """Make one call of the first recipients that fit; render nothing twice."""
-        if bulk:
+        """Make one call of the first recipients that fit."""
+        if places is None:
             return self._bulk_call(batch_number, recipients)
-        return self._single_call(batch_number, dict(recipients), {})
+        return self._single_call(batch_number, recipients, places)
 
     def _bulk_call(self, number: int, recipients: Sequence[tuple[int, Recipient]]) -> Call:
         entries: list[BulkEntry] = []
-        large: dict[int, Recipient] = {}
+        too_large: set[int] = set()
         unrenderable: dict[int, str] = {}
         room = self.bulk_call_bytes - self.mailing.template_size
         for index, recipient in recipients:
@@ -104,42 +122,36 @@ class Delivery:
             except UnrenderableError as fault:
                 unrenderable[index] = str(fault)
             except TooLargeForBulkError:
-                large[index] = recipient
+                too_large.add(index)
             else:
                 if entries and entry.size > room:
                     break
                 room -= entry.size
                 entries.append(entry)
-        if not entries:
-            return self._single_call(number, large, unrenderable)
-        # What is too large for an entry waits for a call of its own.
         return Call(
             indexes=tuple(entry.index for entry in entries),
             unrenderable=unrenderable,
-            deliver=lambda: self._deliver_bulk(number, entries, dict(recipients)),
+            too_large=frozenset(too_large),
+            deliver=lambda gate: self._deliver_bulk(number, entries, gate),
         )
 
     def _deliver_bulk(
-        self, number: int, entries: Sequence[BulkEntry], recipients: Mapping[int, Recipient]
+        self, number: int, entries: Sequence[BulkEntry], gate: Gate
     ) -> Mapping[int, Verdict]:
-        answers = self.carrier.send_bulk(self.mailing, number, entries)
-        verdicts = {entry.index: answer for entry, answer in zip(entries, answers, strict=True)}
-        alone = [at for at, verdict in verdicts.items() if verdict.kind is Kind.ONE_BY_ONE]
-        return verdicts | self._deliver_singly(number, {at: recipients[at] for at in alone})
+        if not entries:
+            return {}
+        answers = self.carrier.send_bulk(self.mailing, number, entries, gate)
+        return {entry.index: answer for entry, answer in zip(entries, answers, strict=True)}
 
     def _single_call(
-        self, number: int, recipients: Mapping[int, Recipient], unrenderable: Mapping[int, str]
+        self, number: int, recipients: Sequence[tuple[int, Recipient]], places: Reservation
     ) -> Call:
-        return Call(
-            indexes=tuple(recipients),
-            unrenderable=unrenderable,
-            deliver=lambda: self._deliver_singly(number, recipients),
-        )
+        indexes = tuple(index for index, _ in recipients)
 
-    def _deliver_singly(
-        self, number: int, recipients: Mapping[int, Recipient]
-    ) -> dict[int, Verdict]:
-        def one(item: tuple[int, Recipient]) -> Verdict:
-            return self.carrier.send_one(self.mailing, number, *item)
+        def deliver(gate: Gate) -> Mapping[int, Verdict]:
+            def one(item: tuple[int, Recipient]) -> Verdict:
+                return self.carrier.send_one(self.mailing, number, *item, gate)
 
-        return dict(zip(recipients, self.calls.run(one, list(recipients.items())), strict=True))
+            return dict(zip(indexes, places.run(one, recipients), strict=True))
+
+        return Call(indexes=indexes, deliver=deliver)

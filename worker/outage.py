@@ -51,7 +51,7 @@ class Outage:
 
     def note(self, account: AccountName, kinds: Iterable[Kind], policy: OnAmbiguous) -> float:
         """Note what a call brought; return for how many seconds the account should rest."""
-        brought = frozenset(kinds)
+        brought = frozenset(kinds) - {Kind.UNSENT}
         if not brought:
             return 0.0
         with self._lock:

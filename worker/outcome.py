@@ -8,6 +8,12 @@ from worker.ses.verdict import Kind, Verdict
 COUNTED: Final = frozenset({Kind.ACCEPTED, Kind.AMBIGUOUS})
 """Verdicts after which SES may have counted the recipient."""
 
+NEVER_SENT: Final = frozenset({Kind.UNSENT, Kind.ONE_BY_ONE})
+"""Verdicts after which the rate is as if there had been no call."""
+
+FAILURES: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS})
+"""Verdicts that spend an attempt; all others say in their words that they do not."""
+
 _GIVEN_UP: Final = "SES kept failing until all tries were spent"
 
 

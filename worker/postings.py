@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
+from tenacity import Retrying
+
 from postroom.errors import BadInputError, NeedsPersonError
 from postroom.model import AccountName, Campaign, CampaignId
 from postroom.settings import Sender as SenderSettings
@@ -30,15 +32,20 @@ class Compiler:
     records: Records
     senders: Mapping[str, SenderSettings]
     delivery: Callable[[AccountName, Mailing], Delivery]
+    waiting: Retrying
+    """Waits for a Redis that is away: the task holds no lease yet, but its batch is out."""
 
     def cached(self) -> Callable[[CampaignId], Posting]:
         """Return `make` with its last results kept: a campaign never changes once submitted."""
         return lru_cache(maxsize=_KEPT)(self.make)
 
     def make(self, campaign_id: CampaignId) -> Posting:
-        """Raises `UnknownCampaignError`, `NeedsPersonError`, `NewerFormatError`."""
-        campaign = self.records.campaign(campaign_id)
-        account = self.records.account(campaign_id)
+        """Raises `UnknownCampaignError`, `NeedsPersonError`, `NewerFormatError`.
+
+        And `StoreUnavailableError` when the process stops while Redis is away.
+        """
+        campaign = self.waiting(self.records.campaign, campaign_id)
+        account = self.waiting(self.records.account, campaign_id)
         sender = self.senders.get(campaign.sender)
         if sender is None or sender.account != account:
             raise NeedsPersonError(

@@ -12,7 +12,7 @@ from postroom import clock, release
 from postroom.janitor import Janitor
 from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.publish import Publisher
-from postroom.settings import Retry, Settings
+from postroom.settings import Settings
 from postroom.store.budget import Budget
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store, check_safety
@@ -21,6 +21,7 @@ from postroom.store.dispatch import Dispatch
 from postroom.store.ledger import Ledger
 from postroom.store.live import Live
 from postroom.store.quota import QuotaTurns
+from postroom.store.suppression import Suppression
 from worker.accounts import Accounts
 from worker.call_pool import CallPool
 from worker.calls import Caller, Posting
@@ -38,6 +39,7 @@ from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
 from worker.shift import Shift
 from worker.stopping import Stopping
+from worker.suppression_check import SuppressionCheck
 from worker.upkeep import Upkeep, slots_of
 
 log = structlog.get_logger()
@@ -66,7 +68,7 @@ class Worker:
             dispatch=self.dispatch,
             publisher=self.publisher,
             slice_seconds=self.settings.worker.slice_seconds,
-            clock=clock.now,
+            clock=clock.monotonic,
             stopping=self.stopping.asked,
         ).work(ref)
 
@@ -139,7 +141,24 @@ def _sender(
         decrease=settings.limiter.decrease,
         refresh_seconds=settings.limiter.refresh_seconds,
     )
-    caller = Caller(
+    return Sender(
+        books=books,
+        accounts=accounts,
+        caller=_caller(ground, budget, books, accounts),
+        postings=postings,
+        park_seconds=settings.retry.park_seconds,
+        slice_seconds=settings.worker.slice_seconds,
+        clock=clock.monotonic,
+        stopping=stopping.asked,
+    )
+
+
+def _caller(
+    ground: _Ground, budget: PatientBudget, books: PatientLedger, accounts: Accounts
+) -> Caller:
+    settings, stopping = ground.settings, ground.stopping
+    waiting = store_waits(stopping.sleep, stopping.asked)
+    return Caller(
         books=books,
         accounts=accounts,
         limiter=Limiter(
@@ -148,37 +167,30 @@ def _sender(
             stopping=stopping.asked,
             max_wait_seconds=settings.worker.max_wait_seconds,
         ),
-        outage=_outage(settings.retry),
+        suppression=SuppressionCheck(Suppression(ground.store), waiting, clock.monotonic),
+        outage=Outage(
+            clock.monotonic,
+            calls=settings.retry.max_attempts,
+            rest_seconds=settings.retry.cap_seconds,
+            longest_rest_seconds=settings.retry.park_seconds,
+        ),
         retry=settings.retry,
-        clock=clock.now,
+        clock=clock.boottime,
         sleep=stopping.sleep,
-        fresh_seconds=settings.worker.lease_seconds / 2,
-    )
-    return Sender(
-        books=books,
-        accounts=accounts,
-        caller=caller,
-        postings=postings,
-        park_seconds=settings.retry.park_seconds,
-        slice_seconds=settings.worker.slice_seconds,
-        clock=clock.now,
         stopping=stopping.asked,
-    )
-
-
-def _outage(retry: Retry) -> Outage:
-    return Outage(
-        clock.now,
-        calls=retry.max_attempts,
-        rest_seconds=retry.cap_seconds,
-        longest_rest_seconds=retry.park_seconds,
+        call_age_seconds=settings.call_age_seconds,
     )
 
 
 def _postings(ground: _Ground) -> Callable[[CampaignId], Posting]:
     settings = ground.settings
-    calls = CallPool(settings.worker.single_calls)
-    rest = BulkRest(clock.now, rest_seconds=settings.limiter.bulk_rest_seconds)
+    calls = CallPool(
+        settings.worker.single_calls,
+        clock=clock.monotonic,
+        stopping=ground.stopping.asked,
+        max_wait_seconds=settings.worker.max_wait_seconds,
+    )
+    rest = BulkRest(clock.monotonic, rest_seconds=settings.limiter.bulk_rest_seconds)
 
     def delivery(account: AccountName, mailing: Mailing) -> Delivery:
         own = settings.accounts[account]
@@ -193,8 +205,12 @@ def _postings(ground: _Ground) -> Callable[[CampaignId], Posting]:
             bulk_call_bytes=settings.worker.bulk_call_bytes,
         )
 
-    live = Live(ground.store)
-    return Compiler(records=live, senders=settings.senders, delivery=delivery).cached()
+    return Compiler(
+        records=Live(ground.store),
+        senders=settings.senders,
+        delivery=delivery,
+        waiting=store_waits(ground.stopping.sleep, ground.stopping.asked),
+    ).cached()
 
 
 def _quota(ground: _Ground) -> QuotaKeeper:

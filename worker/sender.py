@@ -51,6 +51,8 @@ class Sent:
     """SES took so many."""
     more: bool = False
     """The slice is over and the batch is not: its campaign may have its next turn at once."""
+    elsewhere: bool = False
+    """Another run holds the batch: its room at the dispatcher is not ours to give back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Sender:
             claim = self.books.claim(ref, owner=owner)
         except NotClaimed as answer:
             self._not_claimed(ref, answer)
+            return Sent(elsewhere=answer.why == "busy")
         except NeedsPersonError as fault:
             self._halt(ref.campaign_id, fault)
         except NewerFormatError as refusal:
@@ -95,11 +98,11 @@ class Sender:
             self.books.leave(claim, wake_seconds=self.park_seconds)
             return Sent()
         work = Work(claim, owner, posting, recipients, claim.open())
-        more = False
         try:
             more = self._work_off(work)
         except LeaseLostError:
             log.warning("batch.lease_lost")
+            return Sent(recipients=work.sent, elsewhere=True)
         return Sent(recipients=work.sent, more=more)
 
     def _not_claimed(self, ref: BatchRef, answer: NotClaimed) -> None:

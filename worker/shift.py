@@ -56,7 +56,8 @@ class Shift:
             log.info("batch.no_such_campaign")
         except StoreUnavailableError as error:
             log.warning("batch.left", reason=str(error))
-        self._ended(ref, sent)
+        if not sent.elsewhere:
+            self._ended(ref, sent)
         return sent.recipients
 
     def _ended(self, ref: BatchRef, sent: Sent) -> None:

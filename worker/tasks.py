@@ -13,7 +13,7 @@ from worker.runtime import Worker, build
 from worker.stopping import Stopping
 
 _settings: Final = settings.load()
-stopping: Final = Stopping(clock.now, grace_seconds=_settings.worker.grace_seconds)
+stopping: Final = Stopping(clock.monotonic, grace_seconds=_settings.worker.grace_seconds)
 _building: Final = threading.Lock()
 
 

@@ -22,8 +22,14 @@ class Suppression:
 
     def find(self, addresses: Sequence[str]) -> list[int]:
         """Return the positions of those addresses that must not be mailed."""
-        if not addresses or not self._store.ask(lambda client: client.hlen(self._key)):
-            return []
+        return [] if not addresses or self.empty() else self.among(addresses)
+
+    def empty(self) -> bool:
+        """Whether nobody is on the list."""
+        return not self._store.ask(lambda client: client.hlen(self._key))
+
+    def among(self, addresses: Sequence[str]) -> list[int]:
+        """As `find`, for one address or more and a list that is not empty."""
         found = self._store.ask(lambda client: client.hmget(self._key, addresses))
         return [at for at, reason in enumerate(found) if reason is not None]
 

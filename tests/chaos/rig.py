@@ -30,7 +30,7 @@ from postroom.localstack.program import Program, free_port
 from postroom.localstack.stack import checkout
 from postroom.store.keys import Keys
 
-LEASE_SECONDS = 4.0
+LEASE_SECONDS = 5.0
 
 SHORT = {
     "POSTROOM_REDIS__TIMEOUT_SECONDS": "1.5",
@@ -41,8 +41,8 @@ SHORT = {
     "POSTROOM_WORKER__GRACE_SECONDS": "5",
     "POSTROOM_RETRY__CAP_SECONDS": "1",
     "POSTROOM_RETRY__PARK_SECONDS": "2",
-    "POSTROOM_SES__CONNECT_TIMEOUT_SECONDS": "1",
-    "POSTROOM_SES__READ_TIMEOUT_SECONDS": "2.5",
+    "POSTROOM_SES__CONNECT_TIMEOUT_SECONDS": "0.5",
+    "POSTROOM_SES__READ_TIMEOUT_SECONDS": "2",
     "POSTROOM_DISPATCH__GRACE_SECONDS": "6",
     "POSTROOM_DISPATCH__TICK_SECONDS": "0.5",
 }

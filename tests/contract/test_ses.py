@@ -150,4 +150,4 @@ class TestMisbehavingServer:
 
     def test_without_bulk_calls_is_used_one_by_one(self) -> None:
         with RawServer(answering("404 Not Found", b"<html>no such page</html>")) as server:
-            assert kinds(send_bulk(carrier_to(server.url), count=2)) == [Kind.BULK_THROTTLED] * 2
+            assert kinds(send_bulk(carrier_to(server.url), count=2)) == [Kind.BULK_UNKNOWN] * 2

@@ -35,7 +35,7 @@ class Process:
     max_wait_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        self.stopping = Stopping(clock.now, grace_seconds=1)
+        self.stopping = Stopping(clock.monotonic, grace_seconds=1)
         self.budget = Budget(self.store)
         waiting = store_waits(self.stopping.sleep, self.stopping.asked)
         self.limiter = Limiter(
@@ -137,7 +137,7 @@ class Overtaken:
 
 def test_whoever_is_overtaken_for_too_long_puts_the_batch_back() -> None:
     """A lease is renewed by calls only: no batch is held in hand for long without one."""
-    stopping = Stopping(clock.now, grace_seconds=1)
+    stopping = Stopping(clock.monotonic, grace_seconds=1)
     limiter = Limiter(
         purse=Overtaken(), sleep=stopping.sleep, stopping=stopping.asked, max_wait_seconds=0.2
     )

@@ -23,6 +23,7 @@ from tests.support.post import Post, quick
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 from worker.render import BulkEntry, Mailing
+from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import Kind, Verdict
 
 MakePost = Callable[..., Post]
@@ -375,8 +376,13 @@ class Held(FakeCarrier):
         self.reached, self.go = threading.Event(), threading.Event()
 
     def send_bulk(
-        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry]
+        self,
+        mailing: Mailing,
+        batch_number: int,
+        entries: Sequence[BulkEntry],
+        gate: Gate = always_open,
     ) -> list[Verdict]:
+        assert not gate()
         self.reached.set()
         assert self.go.wait(10)
         return super().send_bulk(mailing, batch_number, entries)

@@ -44,7 +44,7 @@ class Post:
     ) -> None:
         self.store, self.settings, self.carrier, self._mode = store, settings, carrier, mode
         self.budget, self.dispatch = Budget(store), Dispatch(store, settings)
-        self.stopping = Stopping(clock.now, grace_seconds=settings.worker.grace_seconds)
+        self.stopping = Stopping(clock.monotonic, grace_seconds=settings.worker.grace_seconds)
         self.ledger = Ledger.by(store, settings)
         built = runtime.build(settings, stopping=self.stopping)
         self._compiled = built.postings

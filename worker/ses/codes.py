@@ -22,7 +22,7 @@ class Rule(NamedTuple):
 QUOTA: Final = Rule(Kind.QUOTA, "the daily quota of the account in {region} is spent")
 THROTTLED: Final = Rule(Kind.THROTTLED, "above the sending rate of the account in {region}")
 REQUESTS: Final = Rule(Kind.BULK_THROTTLED, "SES takes no more SendBulkEmail requests for now")
-NO_BULK: Final = Rule(Kind.BULK_THROTTLED, "this SES does not know SendBulkEmail")
+NO_BULK: Final = Rule(Kind.BULK_UNKNOWN, "this SES does not know SendBulkEmail")
 SERVER_FAULT: Final = Rule(Kind.AMBIGUOUS, "SES had an internal fault and may have sent it")
 BAD_ADDRESS: Final = Rule(Kind.REJECTED, "SES refuses the syntax of the recipient's address")
 SANDBOX: Final = Rule(

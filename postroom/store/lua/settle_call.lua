@@ -5,7 +5,7 @@
 --          start, bytes, ... (byte 128 + k stands for the k-th reason, k from 0)
 -- Returns  {'SETTLED', recipients of the campaign still open} · {'LOST'}
 local FIRST_REASON, LAST_REASON = 128, 255
-local NAMES = {p = 'pending', a = 'accepted', u = 'ambiguous', c = 'cancelled', e = 'expired'}
+local NAMES = {p = 'pending', a = 'accepted', x = 'suppressed', u = 'ambiguous', c = 'cancelled', e = 'expired'}
 local campaign, ledger, leases, reasons = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local n, fence, given = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
