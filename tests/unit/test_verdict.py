@@ -1,14 +1,19 @@
 """Every code and text of SES, and what follows from it. One row a case."""
 
+import time
+
 import pytest
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 from worker.ses import codes
 from worker.ses.departure import HeldBackError
 from worker.ses.reading import BULK, SINGLE, Reader
 from worker.ses.verdict import Kind, Verdict
+from worker.ses.wording import without_recipients
 
 FROM = "news@shop.example.com"
 ANA = "lopez@example.org"
@@ -169,14 +174,24 @@ CALLS = [
     ("500", None, 500, K.AMBIGUOUS, K.AMBIGUOUS),
     ("502", "<html>Bad gateway</html>", 502, K.AMBIGUOUS, K.AMBIGUOUS),
     ("504", None, 504, K.AMBIGUOUS, K.AMBIGUOUS),
-    ("408", None, 408, K.TRANSIENT, K.TRANSIENT),
+    ("408", None, 408, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("RequestTimeout", "Your socket connection was not", 400, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("RequestTimeoutException", None, 408, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("PriorRequestNotComplete", None, 400, K.TRANSIENT, K.TRANSIENT),
+    ("TransactionInProgressException", None, 400, K.TRANSIENT, K.TRANSIENT),
+    ("409", None, 409, K.TRANSIENT, K.TRANSIENT),
+    ("NeverHeardOfIt", "x", 409, K.TRANSIENT, K.TRANSIENT),
+    ("RequestLimitExceeded", "Request limit exceeded.", 503, K.THROTTLED, K.THROTTLED),
+    ("BandwidthLimitExceeded", None, 509, K.THROTTLED, K.THROTTLED),
+    ("ProvisionedThroughputExceededException", None, 400, K.THROTTLED, K.THROTTLED),
+    ("EC2ThrottledException", None, 503, K.THROTTLED, K.THROTTLED),
     ("413", None, 413, K.STOP_CAMPAIGN, K.ONE_BY_ONE),
     ("404", "<html>", 404, K.STOP_CAMPAIGN, K.BULK_UNKNOWN),
     ("405", None, 405, K.STOP_CAMPAIGN, K.BULK_UNKNOWN),
     ("UnknownOperationException", None, 404, K.STOP_CAMPAIGN, K.BULK_UNKNOWN),
     ("AlreadyExistsException", None, 400, K.STOP_CAMPAIGN, K.STOP_CAMPAIGN),
     ("InvalidNextTokenException", None, 400, K.STOP_CAMPAIGN, K.STOP_CAMPAIGN),
-    ("ConflictException", None, 409, K.STOP_CAMPAIGN, K.STOP_CAMPAIGN),
+    ("ConflictException", None, 409, K.TRANSIENT, K.TRANSIENT),
     ("NeverHeardOfIt", "strange", 400, K.STOP_CAMPAIGN, K.STOP_CAMPAIGN),
     ("418", None, 418, K.STOP_CAMPAIGN, K.STOP_CAMPAIGN),
     ("Failure", "454 Throttling failure: Maximum sending rate exceeded", 400, K.THROTTLED, None),
@@ -292,6 +307,62 @@ def test_every_row_of_the_tables_is_tried() -> None:
         *("requesttimetooskewed", "invalidsignature", "subscriptionrequired"),
     }
     assert (codes.DEFINITE.keys() | codes.BY_TEXT.keys()) - tried == spare
+
+
+def _passing_codes() -> list[str]:
+    """Whatever botocore itself takes for passing, in its newer and its older list."""
+    listed = [
+        *TransientRetryableChecker._TRANSIENT_ERROR_CODES,
+        *ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
+    ]
+    definitions = Loader().load_data("_retry")["definitions"].values()
+    answers = [one["applies_when"].get("response", {}) for one in definitions]
+    return listed + [one["service_error_code"] for one in answers if "service_error_code" in one]
+
+
+@pytest.mark.parametrize("code", sorted({*_passing_codes()} - {"LimitExceededException"}))
+def test_what_botocore_takes_for_passing_halts_nothing(code: str) -> None:
+    """But LimitExceeded, which SES says of its resources as well: there the text decides."""
+    passing = {K.THROTTLED, K.TRANSIENT, K.AMBIGUOUS}
+    assert call(SINGLE, code, None).kind in passing
+    assert call(BULK, code, "").kind in passing
+
+
+HOSTILE = [
+    *("a", "@", "a.", "a-", "aaaaaa-", "1-", "a@", "%40", "'", "arn:", "a b ", "\n", "<", "é"),
+    *("daily ", "configuration set ", "template ", "sending ", "paused ", "header "),
+    *("not verified ", "on resource arn:", "in region ", "not authorized ", "ses:", FROM, ANA),
+]
+
+
+class TestHostileText:
+    @pytest.mark.parametrize("piece", HOSTILE)
+    def test_takes_the_patterns_no_more_than_linear_time(self, piece: str) -> None:
+        def seconds(length: int) -> float:
+            text = piece * (length // len(piece)) + "!"
+            took = []
+            for _ in range(3):
+                began = time.thread_time()
+                without_recipients(text, FROM, [ANA])
+                codes.by_text(text)
+                took.append(time.thread_time() - began)
+            return min(took)
+
+        assert seconds(64_000) < 10 * max(seconds(16_000), 0.002)
+
+    @pytest.mark.parametrize("piece", HOSTILE)
+    def test_of_a_megabyte_costs_as_much_as_of_a_line(self, piece: str) -> None:
+        def seconds(length: int) -> float:
+            text = piece * (length // len(piece)) + "!"
+            took = []
+            for _ in range(3):
+                began = time.thread_time()
+                call(BULK, "MessageRejected", text)
+                reader(BULK).results({"BulkEmailEntryResults": [{"Status": text, "Error": text}]})
+                took.append(time.thread_time() - began)
+            return min(took)
+
+        assert seconds(1_000_000) < 10 * max(seconds(4_000), 0.002)
 
 
 class TestAnswers:

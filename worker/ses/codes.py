@@ -51,6 +51,7 @@ SET_PAUSED: Final = Rule(
 TOO_LONG: Final = Rule(Kind.STOP_CAMPAIGN, "the mail is larger than SES takes")
 BAD_HEADER: Final = Rule(Kind.STOP_CAMPAIGN, "SES refuses a header of the mail")
 PASSING: Final = Rule(Kind.TRANSIENT, "SES had a temporary fault and sent nothing")
+LATE: Final = Rule(Kind.AMBIGUOUS, "SES waited for the request in vain and may have sent it")
 
 DEFINITE: Final[Mapping[str, Rule]] = {
     "accountdailyquotaexceeded": QUOTA,
@@ -85,6 +86,10 @@ DEFINITE: Final[Mapping[str, Rule]] = {
     "internalservererror": SERVER_FAULT,
     "serviceunavailable": SERVER_FAULT,
     "concurrentmodification": SERVER_FAULT,
+    "requesttimeout": LATE,
+    "priorrequestnotcomplete": PASSING,
+    "transactioninprogress": PASSING,
+    "conflict": PASSING,
 }
 """Codes that say all by themselves."""
 
@@ -95,6 +100,10 @@ BY_TEXT: Final[Mapping[str, Rule]] = {
     "requestthrottled": THROTTLED,
     "accountthrottled": THROTTLED,
     "slowdown": THROTTLED,
+    "requestlimitexceeded": THROTTLED,
+    "bandwidthlimitexceeded": THROTTLED,
+    "provisionedthroughputexceeded": THROTTLED,
+    "ec2throttled": THROTTLED,
     "limitexceeded": Rule(Kind.STOP_CAMPAIGN, "SES says a limit is exceeded: {text}"),
     "sendingpaused": PAUSED,
     "notfound": Rule(Kind.STOP_CAMPAIGN, "SES does not find something the mail names: {text}"),
@@ -127,19 +136,22 @@ UNKNOWN_OPERATION: Final = frozenset(
 TEXTS: Final[tuple[tuple[re.Pattern[str], Rule], ...]] = tuple(
     (re.compile(pattern), rule)
     for pattern, rule in (
-        (r"daily message quota|daily .*quota exceeded", QUOTA),
+        (r"daily message quota|daily .{0,99}quota exceeded", QUOTA),
         (r"sending rate", THROTTLED),
         (r"rate exceeded|too many requests", REQUESTS),
         (r"sending suspended", SUSPENDED),
-        (r"configuration set .*does not exist", NO_SET),
-        (r"configuration set .*(paused|disabled)|paused .*configuration set", SET_PAUSED),
-        (r"template .*does not exist", NO_TEMPLATE),
-        (r"sending .*(paused|disabled)", PAUSED),
+        (r"configuration set .{0,99}does not exist", NO_SET),
+        (
+            r"configuration set .{0,99}(paused|disabled)|paused .{0,99}configuration set",
+            SET_PAUSED,
+        ),
+        (r"template .{0,99}does not exist", NO_TEMPLATE),
+        (r"sending .{0,99}(paused|disabled)", PAUSED),
         (r"security token|credentials invalid|authentication required", CREDENTIALS),
         (r"signature (expired|not yet|we calculated)", CLOCK),
         (r"not subscribed", DEFINITE["optinrequired"]),
         (r"message length is more than|message is too long", TOO_LONG),
-        (r"header.* (not allowed|disallowed)|disallowed header", BAD_HEADER),
+        (r"header.{0,99} (not allowed|disallowed)|disallowed header", BAD_HEADER),
         (r"temporary (service|authentication) failure", PASSING),
         (r"timeout waiting for data|too many concurrent", PASSING),
         (r"missing (final|local|domain)", BAD_ADDRESS),
@@ -151,7 +163,10 @@ TEXTS: Final[tuple[tuple[re.Pattern[str], Rule], ...]] = tuple(
         ),
     )
 )
-"""Texts in order: the first that is found decides. Compared in lower case."""
+"""Texts in order: the first that is found decides. Compared in lower case.
+
+A gap has a bound, for `.*` would be tried anew from every start; names of SES have 64 characters.
+"""
 
 
 def normal(code: str) -> str:

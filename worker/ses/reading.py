@@ -22,6 +22,9 @@ _RESOURCE: Final = re.compile(
 )
 _ACTION: Final = re.compile(r"ses:\w+")
 
+_MAX_TEXT: Final = 2_048
+"""So much of a text is read. SES writes a line; a proxy in between may write a megabyte."""
+
 Json = Mapping[str, Any]
 
 
@@ -62,15 +65,15 @@ class Reader:
             return faults.credentials_verdict(error)
         told = error.response.get("Error") or {}
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
-        return self._call(str(told.get("Code") or status), str(told.get("Message") or ""), status)
+        return self._call(_read(told.get("Code") or status), _read(told.get("Message")), status)
 
     def _entry(self, to: str, result: Any) -> Verdict:
         if not isinstance(result, Mapping):
             return _no_answer()
-        status, text = result.get("Status"), str(result.get("Error") or "")
+        status, text = _read(result.get("Status")), _read(result.get("Error"))
         if not status:
             return ACCEPTED if result.get("MessageId") and not text else _no_answer()
-        code = codes.normal(str(status))
+        code = codes.normal(status)
         if code == "success":
             return ACCEPTED
         alone = Reader(SINGLE, self._region, self._sender, (to,))
@@ -143,6 +146,8 @@ class Reader:
         if status in {401, 403}:
             return codes.DENIED
         if status == 408:
+            return codes.LATE
+        if status == 409:
             return codes.PASSING
         if status == 413:
             return codes.TOO_LONG
@@ -157,6 +162,10 @@ class Reader:
         return Verdict(
             rule.kind, reason.replace("{region}", region[1].lower() if region else self._region)
         )
+
+
+def _read(told: object) -> str:
+    return str(told or "")[:_MAX_TEXT]
 
 
 def _no_answer() -> Verdict:

@@ -6,11 +6,15 @@ from typing import Final
 
 MAX_CHARACTERS: Final = 160
 
+# Foreign text: no pattern may take more than linear time, as `re` holds the GIL and with it all
+# leases of the process. So each is read in whole words, and what the word is, is asked after.
 _ARN: Final = re.compile(r"arn:[^\s'\"`,]+")
-_ADDRESS: Final = re.compile(r"[^\s<>,;:'\"`()\[\]]+(?:@|%40)[^\s<>,;:'\"`()\[\]]+", re.IGNORECASE)
+_WORD: Final = re.compile(r"[^\s<>,;:'\"`()\[\]]+")
+_AT: Final = re.compile(r"(?<!^)(?:@|%40)(?!$)", re.IGNORECASE)
 _DOMAIN: Final = re.compile(r"(?<![\w.-])(?:[\w-]+\.)+[a-z]{2,}(?![\w-])", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"(['\"`])([^'\"`]*)['\"`]")
-_IDS: Final = re.compile(r"\b(?=[0-9a-f-]*\d)[0-9a-f]{6,}(?:-[0-9a-f]+)*\b|\d+", re.IGNORECASE)
+_HEX: Final = re.compile(r"\b[0-9a-f]{6,}(?:-[0-9a-f]+)*\b|\d+", re.IGNORECASE)
+_DIGIT: Final = re.compile(r"\d")
 _OURS: Final = "\x01"
 
 
@@ -26,13 +30,9 @@ def without_recipients(text: str, sender: str, recipients: Sequence[str]) -> str
         bare = _replaced(bare, address, "an address")
     locals_ = {one.rpartition("@")[0].lower() for one in recipients}
     bare = _QUOTED.sub(lambda found: _unquoted(found, locals_), bare)
-    for pattern, stand_in in (
-        (_ADDRESS, "an address"),
-        (_ARN, "an ARN"),
-        (_DOMAIN, "a domain"),
-        (_IDS, "N"),
-    ):
-        bare = pattern.sub(stand_in, bare)
+    bare = _WORD.sub(lambda found: "an address" if _AT.search(found[0]) else found[0], bare)
+    bare = _DOMAIN.sub("a domain", _ARN.sub("an ARN", bare))
+    bare = _HEX.sub(lambda found: "N" if _DIGIT.search(found[0]) else found[0], bare)
     shown = " ".join(bare.replace(_OURS, sender).split()).rstrip(". ")
     return shown if len(shown) <= MAX_CHARACTERS else shown[: MAX_CHARACTERS - 1] + "…"
 
