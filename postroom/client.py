@@ -7,13 +7,14 @@ import msgspec
 
 from postroom import clock
 from postroom import settings as settings_module
+from postroom.accounts import Accounts
 from postroom.address import normal, sendable
 from postroom.doctor import Complaint, Doctor
-from postroom.errors import (
-    UnknownCampaignError,
-)
+from postroom.errors import UnknownCampaignError
 from postroom.janitor import Finding
 from postroom.model import (
+    AccountName,
+    AccountStatus,
     BadRow,
     Campaign,
     CampaignId,
@@ -36,8 +37,6 @@ from postroom.store.status import StatusReader
 from postroom.store.suppression import Suppression
 from postroom.submitter import Submitter
 
-_MAX_KEY: Final = 500
-
 
 class Postroom:
     """The door for services. Connects when first used; safe to share between threads.
@@ -58,6 +57,7 @@ class Postroom:
         self._campaigns: Final = Campaigns(self._store, read.store)
         self._dispatch: Final = Dispatch(self._store, read)
         self._suppression: Final = Suppression(self._store)
+        self._accounts: Final = Accounts(self._store, read, self._dispatch, self._publisher)
 
     def submit(
         self,
@@ -137,14 +137,18 @@ class Postroom:
         self._drop(campaign_id)
 
     def resume(self, campaign_id: CampaignId) -> None:
-        """Go on after a pause or a halt. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._campaigns.resume(campaign_id)
+        """Go on after a pause or a halt, be it of the campaign or of its account.
+
+        All else on a halted account goes on with it; one that a person paused stays paused.
+        Raises `RefusedError`, `UnknownCampaignError`.
+        """
         standing = self._campaigns.standing(campaign_id)
-        if route := standing.route(campaign_id):
-            budget = Budget(self._store)
-            if budget.status(route.account).halted:
-                budget.resume(route.account)
-                self._dispatch.let_go(route.account)
+        route = standing.route(campaign_id)
+        # The account first: a worker could take the campaign before the account is let go.
+        if route and not standing.over and self._halted(route.account):
+            self._accounts.resume(route.account)
+        self._campaigns.resume(campaign_id)
+        if route:
             self._dispatch.wake(route)
         if not standing.split:
             self._publisher.split(campaign_id)
@@ -154,6 +158,28 @@ class Postroom:
         self._campaigns.cancel(campaign_id)
         self._drop(campaign_id)
         self._campaigns.close_pending(campaign_id)
+
+    def accounts(self) -> Sequence[AccountStatus]:
+        """Return how every account stands, by name."""
+        return self._accounts.all()
+
+    def account(self, account: AccountName) -> AccountStatus:
+        """Raises `BadInputError` when nobody knows the account."""
+        return self._accounts.status(account)
+
+    def pause_account(self, account: AccountName) -> None:
+        """Stop all that is sent on an account until `resume_account`.
+
+        Raises `BadInputError` when nobody knows the account.
+        """
+        self._accounts.pause(account)
+
+    def resume_account(self, account: AccountName) -> None:
+        """Let all campaigns and messages of an account go on, after a pause or a halt.
+
+        Raises `BadInputError` when nobody knows the account.
+        """
+        self._accounts.resume(account)
 
     def report(self, campaign_id: CampaignId) -> Iterator[ReportRow]:
         """Yield what became of every recipient. Raises `UnknownCampaignError`."""
@@ -192,6 +218,10 @@ class Postroom:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    def _halted(self, account: AccountName) -> bool:
+        status = Budget(self._store).status(account)
+        return bool(status.halted) and not status.paused
 
     def _each(self, campaign_id: CampaignId) -> Iterator[Status]:
         while True:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from postroom.accounts import Accounts
 from postroom.errors import UnsafeStoreError
 from postroom.janitor import Finding, Janitor
-from postroom.model import AccountName
+from postroom.model import SES_FAILS, AccountStatus
 from postroom.publish import Publisher
 from postroom.release import release
 from postroom.settings import Settings
 from postroom.store import presence
-from postroom.store.budget import Budget
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store, check_safety
 from postroom.store.dispatch import Dispatch
@@ -37,8 +37,8 @@ class Doctor:
         self._store: Final = store
         self._settings: Final = settings
         self._publisher: Final = publisher
-        self._budget: Final = Budget(store)
         self._dispatch: Final = Dispatch(store, settings)
+        self._all_accounts: Final = Accounts(store, settings, self._dispatch, publisher)
         self._live: Final = Live(store)
         self._janitor: Final = Janitor(
             live=self._live,
@@ -83,24 +83,14 @@ class Doctor:
             )
 
     def _accounts(self) -> Iterator[Complaint]:
-        accounts = sorted({account for account, _ in self._dispatch.lanes()})
-        for account in accounts:
-            where = f"account {account}"
-            status = self._budget.status(account)
-            if status.halted:
-                what = f"halted: {status.halted}"
-                yield Complaint(where=where, what=what, command=self._resume(account))
-            elif not status.known:
-                yield Complaint(where=where, what="its rate and quota were never read from SES")
-            elif status.rate < status.rate_max:
-                what = f"SES throttles: {status.rate:g}/s of {status.rate_max:g}/s, growing back"
+        """Yield at most one complaint an account, whatever waits for it."""
+        for status in self._all_accounts.all():
+            where = f"account {status.name}"
+            if stop := _stopped(status):
+                resume = f"postroom account resume {status.name}"
+                yield Complaint(where=where, what=stop, command=resume)
+            elif what := _slow(status):
                 yield Complaint(where=where, what=what)
-
-    def _resume(self, account: AccountName) -> str:
-        """Resuming any campaign of an account resumes the account."""
-        of_account = (one for one in self._live.campaigns() if one.route)
-        ids = [one.id for one in of_account if one.route and one.route.account == account]
-        return f"postroom resume {ids[0] if ids else 'CAMPAIGN'}"
 
     def _campaigns(self) -> Iterator[Complaint]:
         for finding in self._janitor.findings(now=self._store.seconds()):
@@ -115,3 +105,22 @@ class Doctor:
                     what=f"halted: {campaign.halted}",
                     command=f"postroom resume {campaign.id}",
                 )
+
+
+def _stopped(account: AccountStatus) -> str:
+    """Tell what a person must end; empty when nothing."""
+    if account.halted:
+        return f"halted: {account.halted}"
+    return "paused by a person" if account.paused else ""
+
+
+def _slow(account: AccountStatus) -> str:
+    """Tell what slows an account down or lets it rest; a spent quota is nothing wrong."""
+    if account.rate is None or account.max_send_rate is None:
+        return "its rate and quota were never read from SES" if account.waiting else ""
+    failing = [hold.reason for hold in account.holds if hold.reason.startswith(SES_FAILS)]
+    if failing:
+        return f"it rests: {failing[0]}"
+    if account.rate < account.max_send_rate:
+        return f"SES throttles: {account.rate:g}/s of {account.max_send_rate:g}/s, growing back"
+    return ""

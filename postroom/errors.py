@@ -46,6 +46,12 @@ class NeedsPersonError(PostroomError):
     """A person must mend something: halt the campaign with this reason, and park the batch."""
 
 
+class AccountHaltedError(PostroomError):
+    """Nothing may be sent on the account until a person resumes it: leave the batch, hold the
+    account. It is no fault of the campaign, and spends no attempt.
+    """
+
+
 class KeepsFailingError(PostroomError):
     """SES fails again and again: park the batch for a while. Its tries are spent."""
 

@@ -1,7 +1,7 @@
 """What the outside sees of our values, as plain records for JSON: `status --json` and the like."""
 
 from postroom import clock
-from postroom.model import Status
+from postroom.model import AccountStatus, Status
 
 Record = dict[str, str | int | float | None]
 
@@ -33,6 +33,26 @@ def status_record(status: Status) -> Record:
         "eta_seconds": _rounded(status.eta_seconds),
         "started_at": _time(status.started_at),
         "finished_at": _time(status.finished_at),
+    }
+
+
+def account_record(account: AccountStatus) -> dict[str, object]:
+    """Return the keys of `account --json` in their order."""
+    return {
+        "name": account.name,
+        "halted": account.halted,
+        "paused": account.paused,
+        "rate": _rounded(account.rate),
+        "max_send_rate": _rounded(account.max_send_rate),
+        "quota": account.quota,
+        "used": account.used,
+        "foreign": account.foreign,
+        "throttled": account.throttled,
+        "holds": [
+            {"lane": one.lane.value, "reason": one.reason, "until": _time(one.until)}
+            for one in account.holds
+        ],
+        "waiting": account.waiting,
     }
 
 

@@ -4,9 +4,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
 from postroom.errors import BudgetExhaustedError, StoreUnavailableError
 from postroom.model import AccountName, Lane
 from postroom.store.budget import Grant
+
+log = structlog.get_logger()
 
 
 class Budgets(Protocol):
@@ -15,12 +19,14 @@ class Budgets(Protocol):
     def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None: ...
     def throttled(self, account: AccountName, *, factor: float, refused: int) -> float: ...
     def halt(self, account: AccountName, reason: str) -> None: ...
+    def stopped(self, account: AccountName) -> bool: ...
 
 
 class Holds(Protocol):
     """The dispatcher, as far as it lets an account rest."""
 
     def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None: ...
+    def let_go(self, account: AccountName) -> None: ...
 
 
 class QuotaReader(Protocol):
@@ -64,5 +70,15 @@ class Accounts:
             self.holds.hold(account, lane, seconds=wait.seconds, reason=wait.reason)
 
     def halt(self, account: AccountName, reason: str) -> None:
-        """Nothing is sent on the account until a person resumes a campaign of it."""
+        """Nothing is sent on the account until a person resumes it."""
+        if not self.budgets.stopped(account):
+            log.error("account.halted", account=account, reason=reason)
         self.budgets.halt(account, reason)
+
+    def hold_halted(self, account: AccountName, reason: str) -> None:
+        """Release nothing of a halted account, but for a look now and then whether it still is."""
+        with suppress(StoreUnavailableError):  # A hint, as any hold.
+            for lane in Lane:
+                self.holds.hold(account, lane, seconds=2 * self.refresh_seconds, reason=reason)
+            if not self.budgets.stopped(account):
+                self.holds.let_go(account)  # Resumed since it was found halted.

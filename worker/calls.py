@@ -11,12 +11,13 @@ from typing import Final, Protocol
 
 from postroom.clock import Clock, Sleep
 from postroom.errors import (
+    AccountHaltedError,
     BudgetExhaustedError,
     KeepsFailingError,
     NeedsPersonError,
     PostroomError,
 )
-from postroom.model import AccountName, OnAmbiguous, Outcome, Recipient, Settled
+from postroom.model import SES_FAILS, AccountName, OnAmbiguous, Outcome, Recipient, Settled
 from postroom.settings import Retry
 from postroom.store.budget import Ask, Grant
 from postroom.store.dispatch import Route
@@ -111,8 +112,9 @@ class Caller:
     def call(self, work: Work) -> None:
         """Send the next recipients of a batch.
 
-        Raises `BudgetExhaustedError`, `CampaignStoppedError`, `KeepsFailingError`,
-        `LeaseLostError`, `NeedsPersonError`: each says what is to become of the batch.
+        Raises `AccountHaltedError`, `BudgetExhaustedError`, `CampaignStoppedError`,
+        `KeepsFailingError`, `LeaseLostError`, `NeedsPersonError`: each says what is to become
+        of the batch.
         """
         delivery, route = work.posting.delivery, work.posting.route
         chosen = work.next()
@@ -206,7 +208,7 @@ class Caller:
         posting = work.posting
         if Kind.STOP_ACCOUNT in kinds:
             self.accounts.halt(posting.route.account, kinds[Kind.STOP_ACCOUNT])
-            raise NeedsPersonError(kinds[Kind.STOP_ACCOUNT])
+            raise AccountHaltedError(kinds[Kind.STOP_ACCOUNT])
         if Kind.STOP_CAMPAIGN in kinds:
             raise NeedsPersonError(kinds[Kind.STOP_CAMPAIGN])
         if Kind.QUOTA in kinds:
@@ -227,7 +229,7 @@ class Caller:
         if reason := kinds.get(Kind.BULK_UNKNOWN):
             reason = f'{reason}: set accounts.{account}.send_mode to "auto" or "single"'
             self.accounts.halt(account, reason)
-            raise NeedsPersonError(reason)
+            raise AccountHaltedError(reason)
         raise BudgetExhaustedError(kinds[Kind.BULK_THROTTLED], seconds=self.retry.cap_seconds)
 
     def _back_off(self, work: Work, kinds: Mapping[Kind, str]) -> None:
@@ -241,7 +243,7 @@ class Caller:
             return
         reason = next(reason for kind, reason in brought.items() if kind in _FAULTS)
         if work.open and rest:  # No fault of these recipients: their tries are kept.
-            raise BudgetExhaustedError(f"SES fails: {reason}", seconds=rest)
+            raise BudgetExhaustedError(f"{SES_FAILS}: {reason}", seconds=rest)
         work.failures += bool(brought.keys() & FAILURES)
         if work.open and work.failures >= self.retry.max_attempts:
             raise KeepsFailingError(reason)

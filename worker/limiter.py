@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from postroom.clock import Sleep
-from postroom.errors import BudgetExhaustedError, NeedsPersonError
+from postroom.errors import AccountHaltedError, BudgetExhaustedError
 from postroom.model import AccountName
 from postroom.store.budget import Ask, Grant, Wait, Why
 
@@ -15,6 +15,7 @@ _WHY: Final = {
     Why.QUOTA: "quota spent",
     Why.UNKNOWN: "the account's rate and quota have not been read from SES yet",
 }
+_STOPPED: Final = frozenset({Why.HALTED, Why.PAUSED})
 
 
 class Purse(Protocol):
@@ -36,15 +37,15 @@ class Limiter:
         """Wait until up to what is wanted may be sent.
 
         Raises `BudgetExhaustedError` when the wait would be long or the process stops, and
-        `NeedsPersonError`. Nothing is sent on any of them.
+        `AccountHaltedError`. Nothing is sent on any of them.
         """
         waited = 0.0
         while not self.stopping():
             answer = self.purse.take(account, ask, max_wait_seconds=self.max_wait_seconds)
             if isinstance(answer, Grant):
                 return answer
-            if answer.why is Why.HALTED:
-                raise NeedsPersonError(answer.detail)
+            if answer.why in _STOPPED:
+                raise AccountHaltedError(answer.detail)
             if answer.why is Why.UNKNOWN or answer.seconds > self.max_wait_seconds:
                 # A batch in hand meanwhile would outlast its lease, as if its worker had died.
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=answer.seconds)

@@ -40,6 +40,9 @@ class PatientBudget:
     def halt(self, account: AccountName, reason: str) -> None:
         self._waiting(self._budget.halt, account, reason)
 
+    def stopped(self, account: AccountName) -> bool:
+        return self._budget.stopped(account)
+
 
 class PatientLedger:
     """The ledger; every step of it may be repeated and changes the books once."""

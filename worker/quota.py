@@ -95,7 +95,7 @@ class QuotaKeeper:
 
     def _halt(self, account: AccountName, reason: str) -> None:
         log.error("account.halted", account=account, reason=reason)
-        self.budgets.halt(account, f"account {account}: {reason}")
+        self.budgets.halt(account, reason)
 
     def _observe(self, account: AccountName, allowance: Allowance) -> None:
         for lane, recipients in _RECIPIENTS_PER_SLOT.items():

@@ -12,6 +12,7 @@ import structlog
 
 from postroom.clock import Clock
 from postroom.errors import (
+    AccountHaltedError,
     BudgetExhaustedError,
     CampaignStoppedError,
     KeepsFailingError,
@@ -41,6 +42,7 @@ class Accounts(Protocol):
     """Lets an account rest while nothing can be sent on it."""
 
     def hold(self, account: AccountName, lane: Lane, wait: BudgetExhaustedError) -> None: ...
+    def hold_halted(self, account: AccountName, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,9 @@ class Sender:
             # The account rests, not the batch: it goes on as soon as the account is let go.
             self.accounts.hold(work.posting.route.account, work.posting.route.lane, wait)
             log.info("batch.parked", reason=wait.reason, seconds=round(wait.seconds, 1))
+        except AccountHaltedError as halt:
+            self.accounts.hold_halted(work.posting.route.account, str(halt))
+            log.info("batch.parked", reason=str(halt))
         except KeepsFailingError as fault:
             log.warning("batch.parked", reason=str(fault), seconds=self.park_seconds)
             wake_seconds, tries_spent = self.park_seconds, True

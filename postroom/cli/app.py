@@ -6,6 +6,7 @@ import typer
 from typer.exceptions import TyperException
 
 from postroom.cli import (
+    accounts,
     checking,
     local,
     mending,
@@ -44,6 +45,7 @@ app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.cancel)
 app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(reporting.report)
 app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.retry)
 app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.doctor)
+app.add_typer(accounts.account, rich_help_panel=_TROUBLE)
 app.command(cls=Command, rich_help_panel=_LOCAL)(local.up)
 app.command(cls=Command, rich_help_panel=_LOCAL)(local.demo)
 

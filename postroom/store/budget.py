@@ -5,7 +5,7 @@ The budget hash holds: `rate` allowed now and `rate_max` as SES says; `tokens` a
 account; `window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
 `request_tokens`, `request_at` for SendBulkEmail requests; `reserved_quota` for the
 transactional lane, which last asked at `transactional_at`; `served_now`, where the turns in the
-line stand; `halted` and why; `throttled` so far.
+line stand; `halted` and why; `paused` when a person did it; `throttled` so far.
 All times are Redis' clock. With no facts from SES yet, or with Redis away, nothing is granted.
 """
 
@@ -26,6 +26,7 @@ class Why(StrEnum):
     REQUESTS = "requests"
     QUOTA = "quota"
     HALTED = "halted"
+    PAUSED = "paused"
     UNKNOWN = "unknown"
 
 
@@ -94,6 +95,9 @@ class BudgetStatus:
     foreign: int
     throttled: int
     halted: str
+    """Why a person must act; empty when nobody must."""
+    paused: bool
+    """Whether a person stopped it on purpose."""
 
 
 class Budget:
@@ -168,11 +172,22 @@ class Budget:
         keys = self._store.keys.account(account)
         self._store.ask(lambda client: client.hset(keys.budget, "halted", reason))
 
-    def resume(self, account: AccountName) -> None:
-        """A person says that what halted the account is mended: SES is asked about it at once."""
+    def pause(self, account: AccountName) -> None:
+        """A person stops every sender of the account: nothing is granted from now on."""
         keys = self._store.keys.account(account)
-        self._store.ask(lambda client: client.hdel(keys.budget, "halted"))
+        self._store.ask(lambda client: client.hset(keys.budget, "paused", "1"))
+
+    def resume(self, account: AccountName) -> None:
+        """End a pause, and a halt whose cause is mended: SES is asked about it at once."""
+        keys = self._store.keys.account(account)
+        self._store.ask(lambda client: client.hdel(keys.budget, "halted", "paused"))
         self._store.ask(lambda client: client.delete(keys.poll))
+
+    def stopped(self, account: AccountName) -> bool:
+        """Whether nothing is granted until a person resumes the account."""
+        keys = self._store.keys.account(account)
+        found = self._store.ask(lambda client: client.hmget(keys.budget, "halted", "paused"))
+        return any(found)
 
     def status(self, account: AccountName) -> BudgetStatus:
         keys = self._store.keys.account(account)
@@ -191,4 +206,5 @@ def _status(has: dict[str, Any]) -> BudgetStatus:
         foreign=int(float(has.get("foreign", 0))),
         throttled=int(has.get("throttled", 0)),
         halted=has.get("halted", ""),
+        paused=bool(has.get("paused")),
     )

@@ -62,6 +62,7 @@ class Dispatch:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         """A released batch that nobody ended counts as out for the length of a lease."""
+        self._longest_hold: Final = 2 * settings.limiter.refresh_seconds
         self._store: Final = store
         self._window: Final = settings.dispatch.window
         self._grace: Final = settings.dispatch.grace_seconds
@@ -149,10 +150,15 @@ class Dispatch:
         )
 
     def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None:
-        """Release nothing of an account and lane for so long."""
+        """Release nothing of an account and lane for so long.
+
+        Somebody looks again after two readings of the account: a hold that was written just
+        after `let_go`, by whoever had not heard yet, ends by itself. `held` tells the real end.
+        """
         key = self._store.keys.turns(account, lane).hold
         stored = f"{self._store.seconds() + seconds:.3f}|{reason}"
-        self._store.ask(lambda client: client.set(key, stored, px=max(1, int(seconds * 1000))))
+        lasts_ms = max(1, int(min(seconds, self._longest_hold) * 1000))
+        self._store.ask(lambda client: client.set(key, stored, px=lasts_ms))
 
     def let_go(self, account: AccountName) -> None:
         """End what holds an account: it may send more than before."""
@@ -167,6 +173,11 @@ class Dispatch:
             return None
         until, _, reason = stored.decode().partition("|")
         return reason, float(until)
+
+    def waiting(self, account: AccountName, lane: Lane) -> int:
+        """Count the campaigns in line, each message being one of its own."""
+        key = self._turns(account, lane)
+        return int(self._store.ask(lambda client: client.zcard(key)))
 
     def announce(self, worker: str, slots: dict[Lane, int]) -> None:
         """Say how many batches a worker can send at once; holds for some seconds."""

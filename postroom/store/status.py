@@ -71,12 +71,20 @@ class StatusReader:
         """Return the state and the reason for it."""
         state, reason = _own_state(facts, totals, now)
         if state is State.SENDING and budget is not None:
-            if budget.halted:
-                return State.HALTED, budget.halted
+            if stop := stopped(AccountName(facts["account"]), budget):
+                return State.WAITING, stop
             if held := self._dispatch.held(AccountName(facts["account"]), Lane(facts["lane"])):
                 why, until = held
                 return State.WAITING, f"{why}; goes on at {_told(until, now)}"
         return state, reason
+
+
+def stopped(account: AccountName, budget: BudgetStatus) -> str:
+    """Tell why a person must let an account go on, and what to type; empty when nobody must."""
+    command = f"postroom account resume {account}"
+    if budget.halted:
+        return f"account {account} is halted: {budget.halted}; when that is mended: {command}"
+    return f"account {account} was paused by a person; to go on: {command}" if budget.paused else ""
 
 
 def _own_state(facts: _Facts, totals: Totals, now: float) -> tuple[State, str]:

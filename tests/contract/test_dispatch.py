@@ -342,6 +342,18 @@ class TestHold:
         assert dispatch.held(ACCOUNT, Lane.BULK) is None
         assert len(let_out(dispatch)) == 2
 
+    def test_written_after_the_account_was_let_go_it_ends_by_itself(
+        self, dispatch: Dispatch, store: Store, settings: Settings
+    ) -> None:
+        """Whoever learned "for a day" may write it after another saw the raised quota."""
+        dispatch.let_go(ACCOUNT)
+        dispatch.hold(ACCOUNT, Lane.BULK, seconds=86_400, reason="quota spent")
+        left_ms = store.client.pttl(store.keys.turns(ACCOUNT, Lane.BULK).hold)
+        assert 0 < left_ms <= 2 * settings.limiter.refresh_seconds * 1000
+        held = dispatch.held(ACCOUNT, Lane.BULK)
+        assert held is not None
+        assert 86_000 < held[1] - store.seconds() <= 86_400.01
+
     def test_ends_by_itself(self, dispatch: Dispatch, make: Make) -> None:
         make()
         dispatch.hold(ACCOUNT, Lane.BULK, seconds=0.5, reason="the rate")

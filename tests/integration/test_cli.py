@@ -28,6 +28,7 @@ KEYS = (
     "expired invalid duplicate delivered bounced complained achieved_rate allowed_rate "
     "eta_seconds started_at finished_at"
 )
+ACCOUNT_KEYS = "name halted paused rate max_send_rate quota used foreign throttled holds waiting"
 CAMPAIGN = """
 name = "Autumn"
 sender = "news"
@@ -183,6 +184,26 @@ def test_list_shows_the_newest_first(stack: LocalStack, tmp_path: Path) -> None:
     assert listed[0]["id"] == newest
     assert len(listed) == 2
     assert newest in run(stack, "list").stdout
+
+
+def test_an_account_is_shown_paused_and_resumed(stack: LocalStack, tmp_path: Path) -> None:
+    [shown] = json.loads(run(stack, "account", "list", "--json").stdout)
+    assert (shown["name"], shown["max_send_rate"], shown["quota"]) == ("local", 200, 100_000)
+    assert " ".join(shown) == ACCOUNT_KEYS
+    paused = run(stack, "account", "pause", "local")
+    assert "paused" in paused.stdout
+    campaign = submitted(stack, tmp_path, people=3)
+    wait_until(lambda: status(stack, campaign)["state"] == "waiting", "it waits for the account")
+    assert "postroom account resume local" in str(status(stack, campaign)["reason"])
+    complained = run(stack, "doctor", "--json")
+    assert [one["command"] for one in json.loads(complained.stdout)["wrong"] if one["command"]] == [
+        "postroom account resume local"
+    ]
+    assert "open" in run(stack, "account", "resume", "local").stdout
+    assert run(stack, "watch", campaign, "--json").returncode == 0
+    assert status(stack, campaign)["accepted"] == 3
+    line = one_line(run(stack, "account", "show", "nowhere"), 2)
+    assert "no account 'nowhere'; there are: local" in line
 
 
 def test_suppressed_addresses_are_not_mailed(stack: LocalStack, tmp_path: Path) -> None:

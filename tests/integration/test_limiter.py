@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from postroom import clock
-from postroom.errors import BudgetExhaustedError, NeedsPersonError
+from postroom.errors import AccountHaltedError, BudgetExhaustedError
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.settings import Settings
 from postroom.store.budget import Allowance, Ask, Budget, Grant, Wait, Why
@@ -158,7 +158,7 @@ def test_a_halted_account_needs_a_person(processes: Processes) -> None:
     process = processes()
     process.allow(1e6)
     process.budget.halt(ACCOUNT, "its keys were revoked")
-    with pytest.raises(NeedsPersonError, match="its keys were revoked"):
+    with pytest.raises(AccountHaltedError, match="its keys were revoked"):
         process.take()
 
 
@@ -170,7 +170,7 @@ def test_halted_while_somebody_waits_he_is_told(processes: Processes) -> None:
         line = process.store.keys.account(ACCOUNT).line
         wait_until(lambda: process.store.client.zcard(line), "somebody waits")
         process.budget.halt(ACCOUNT, "suspended")
-        assert isinstance(waits.exception(timeout=30), NeedsPersonError)
+        assert isinstance(waits.exception(timeout=30), AccountHaltedError)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 
 from postroom.client import Postroom
 from postroom.errors import BadInputError, RefusedError
-from postroom.model import Lane, State
+from postroom.model import SES_FAILS, Lane, State
 from postroom.settings import Settings
 from postroom.store.connection import Store
+from tests.support.campaigns import ACCOUNT
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.office import Office
 from tests.support.post import Post
@@ -71,11 +72,30 @@ class TestDoctor:
         self, post: Post, client: Postroom
     ) -> None:
         made = post.make(2)
-        post.dispatch.wake(made.route)
+        post.dispatch.announce("w", {Lane.BULK: 1, Lane.TRANSACTIONAL: 1})
+        for one in (made, *(post.make(1) for _ in range(5))):
+            post.dispatch.wake(one.route)
         post.budget.halt(made.route.account, "the credentials were revoked")
-        [complaint] = [one for one in client.examine() if one.where == "account main"]
+        [complaint] = client.examine()
+        assert (complaint.where, complaint.command) == (
+            "account main",
+            "postroom account resume main",
+        )
         assert "revoked" in complaint.what
-        assert complaint.command == f"postroom resume {made.id}"
+
+    def test_tells_of_a_halted_account_before_anything_waits_for_it(
+        self, post: Post, client: Postroom
+    ) -> None:
+        post.budget.halt(ACCOUNT, "it has no GetAccount")
+        assert [one.where for one in client.examine()] == ["account main"]
+
+    def test_tells_of_an_account_that_rests_because_ses_fails(
+        self, post: Post, client: Postroom
+    ) -> None:
+        reason = f"{SES_FAILS}: SES cannot be reached"
+        post.dispatch.hold(ACCOUNT, Lane.BULK, seconds=60, reason=reason)
+        [complaint] = client.examine()
+        assert "cannot be reached" in complaint.what
 
     def test_a_spent_quota_is_nothing_wrong(self, post: Post, client: Postroom) -> None:
         made = post.make(2)

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from postroom.model import BatchRef, CampaignId, OnAmbiguous, Outcome, Recipient, SenderName
+from postroom.client import Postroom
+from postroom.model import BatchRef, CampaignId, Lane, OnAmbiguous, Outcome, Recipient, SenderName
 from postroom.release import release
 from postroom.settings import Settings
 from postroom.store.campaigns import Campaigns
@@ -205,30 +206,57 @@ class TestVerdicts:
         assert post.dispatch.release(turn).numbers == (0,)
         assert post.work_off(made).recipients == 30
 
-    @pytest.mark.parametrize("kind", [Kind.STOP_ACCOUNT, Kind.STOP_CAMPAIGN])
-    def test_what_needs_a_person_halts_and_resume_goes_on(
-        self, post: Post, settings: Settings, kind: Kind
+    def test_a_fault_of_the_campaign_halts_it_and_resume_goes_on(
+        self, post: Post, settings: Settings
     ) -> None:
         made = post.make(60)
-        post.carrier.end_next_call(kind, "SES refuses the credentials")
+        post.carrier.end_next_call(Kind.STOP_CAMPAIGN, "no such configuration set")
         assert post.work_off(made).recipients == 0
-        assert made.field("halted") == "SES refuses the credentials"
+        assert made.field("halted") == "no such configuration set"
         assert made.check_books().pending == 60
         assert post.work_off(made, owner="again").recipients == 0
-        assert (post.budget.status(ACCOUNT).halted != "") == (kind is Kind.STOP_ACCOUNT)
+        assert post.budget.status(ACCOUNT).halted == ""
         resume(made, settings)
-        post.budget.resume(ACCOUNT)
         assert post.work_off(made, owner="after").recipients == 60
         assert made.check_books().accepted == 60
 
-    def test_a_halted_account_stops_its_other_campaigns_too(self, post: Post) -> None:
-        first, second = post.make(5), post.make(5)
+    def test_a_halted_account_halts_no_campaign_and_one_resume_lets_all_go_on(
+        self, post: Post, client: Postroom
+    ) -> None:
+        made = [post.make(5) for _ in range(5)]
         post.carrier.end_next_call(Kind.STOP_ACCOUNT, "suspended")
-        post.work_off(first)
-        post.work_off(second)
+        for one in made:
+            post.work_off(one)
         assert post.carrier.calls == [5]
-        assert second.field("halted") == "suspended"
-        assert second.check_books().pending == 5
+        assert post.budget.status(ACCOUNT).halted == "suspended"
+        assert all(post.dispatch.held(ACCOUNT, lane) for lane in Lane)
+        for one in made:
+            assert one.field("halted") == ""
+            assert one.check_books().pending == 5
+            assert post.ledger.claim(one.ref(), owner="next").parks == 0
+        client.resume_account(ACCOUNT)
+        assert not any(post.dispatch.held(ACCOUNT, lane) for lane in Lane)
+        for one in made:
+            post.work_off(one, owner="next")
+            assert one.check_books().accepted == 5
+
+    def test_whoever_found_the_account_halted_holds_it_no_longer_once_it_is_resumed(
+        self, post: Post, client: Postroom
+    ) -> None:
+        post.budget.halt(ACCOUNT, "suspended")
+        client.resume_account(ACCOUNT)
+        post.worker.sender.accounts.hold_halted(ACCOUNT, "suspended")
+        assert not any(post.dispatch.held(ACCOUNT, lane) for lane in Lane)
+
+    def test_a_paused_account_sends_nothing_for_any_campaign(
+        self, post: Post, client: Postroom
+    ) -> None:
+        made = post.make(5)
+        client.pause_account(ACCOUNT)
+        assert post.work_off(made).recipients == 0
+        assert (post.carrier.calls, made.field("halted")) == ([], "")
+        client.resume_account(ACCOUNT)
+        assert post.work_off(made, owner="after").recipients == 5
 
     def test_tries_spent_the_batch_is_parked_and_given_up_at_last(self, post: Post) -> None:
         made = post.make(3)

@@ -1,6 +1,7 @@
 """Pause, resume, cancel: each may be repeated, and says why when it makes no sense."""
 
 from collections.abc import Callable
+from itertools import takewhile
 
 import pytest
 
@@ -69,7 +70,40 @@ def test_resume_ends_a_halt_of_the_campaign_and_of_its_account(
 def test_a_halted_account_shows_at_its_campaigns(office: Office, going: CampaignId) -> None:
     Budget(office.store).halt(AccountName("main"), "credentials were revoked")
     status = office.post.status(going)
-    assert (status.state, status.reason) == (State.HALTED, "credentials were revoked")
+    assert status.state is State.WAITING
+    assert status.reason == (
+        "account main is halted: credentials were revoked; when that is mended: "
+        "postroom account resume main"
+    )
+
+
+def test_a_paused_account_shows_at_its_campaigns_and_is_no_halt(
+    office: Office, going: CampaignId
+) -> None:
+    office.post.pause_account(AccountName("main"))
+    status = office.post.status(going)
+    assert status.state is State.WAITING
+    assert "paused by a person" in status.reason
+    office.post.resume(going)
+    assert office.post.account(AccountName("main")).paused
+    office.post.resume_account(AccountName("main"))
+    assert office.post.status(going).state is State.SENDING
+
+
+def test_resume_lets_the_account_go_before_its_campaign(office: Office, going: CampaignId) -> None:
+    """Else a worker could take the campaign in between, and find its account halted still."""
+    Budget(office.store).halt(AccountName("main"), "credentials were revoked")
+    own = office.store.keys.campaign(going).campaign
+    budget = office.store.keys.account(AccountName("main")).budget
+    with office.store.client.monitor() as monitor:
+        seen = monitor.listen()
+        office.post.resume(going)
+        office.store.client.echo("that was all")
+        lines = (line["command"] for line in seen)
+        said = list(takewhile(lambda line: "that was all" not in line, lines))
+    [let_go] = [at for at, line in enumerate(said) if line.startswith(f"HDEL {budget}")]
+    [steered] = [at for at, line in enumerate(said) if line.endswith(f"{own} resume")]
+    assert let_go < steered
 
 
 def test_a_held_account_shows_why_and_until_when(office: Office, going: CampaignId) -> None:

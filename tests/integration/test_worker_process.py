@@ -169,7 +169,7 @@ def test_credentials_revoked_and_mended(rig: Rig, make: MakeMade) -> None:
     made = make(3000)
     wait_until(lambda: under_way(rig, made, 0.1), "it is under way")
     rig.ses_settings(access_keys=["somebody-else"])
-    wait_until(lambda: rig.post.status(made.id).state is State.HALTED, "it is halted")
+    wait_until(lambda: rig.post.status(made.id).state is State.WAITING, "its account is halted")
     assert "credentials" in rig.post.status(made.id).reason
     wait_until(lambda: not made.totals().sending, "no call is in flight")
     stopped = made.check_books()

@@ -9,7 +9,7 @@
 -- KEYS[5]  served, a hash campaign -> recipients granted, divided by its weight
 -- ARGV     waiter, wanted, lane (0 transactional, 1 bulk), SendBulkEmail requests (0 or 1),
 --          longest wait in ms that is worth standing in line for, weight, campaign
--- Returns  {granted, ms to wait, why (rate, requests, quota, halted, unknown), stamp or detail,
+-- Returns  {granted, ms to wait, why (rate, requests, quota, halted, paused, unknown), stamp or detail,
 --          recipients that the bucket can hold}
 local LATE_SECONDS = 1
 local SANDBOX_RATE, EARLY_SECONDS = 1.25, 0.03
@@ -31,9 +31,10 @@ local function leave()
   redis.call('HDEL', asks, waiter)
 end
 
+if (has.halted or '') ~= '' then leave() return {0, 1000, 'halted', has.halted, 0} end
+if (has.paused or '') ~= '' then leave() return {0, 1000, 'paused', 'paused by a person', 0} end
 -- The hold that follows ends as soon as SES has told.
 if not has.rate_max then leave() return {0, 10000, 'unknown', '', 0} end
-if (has.halted or '') ~= '' then leave() return {0, 1000, 'halted', has.halted, 0} end
 
 -- Start-time fair queueing: a call starts where its campaign's last one ended, but never before
 -- what is being served now, so being away earns nothing. Messages are all one campaign.
