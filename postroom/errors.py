@@ -21,6 +21,21 @@ class StoreUnavailableError(PostroomError):
     """Redis did not answer or refused to write: wait, then ask again. Nothing was sent."""
 
 
+class MaybeSubmittedError(StoreUnavailableError):
+    """Redis broke off at the last step of a submit or a send: it may have been taken in.
+
+    Ask `status` with `campaign_id`; or repeat the call with the same key, which sends nothing
+    twice. Without a key a repeat may mail everybody twice.
+    """
+
+    def __init__(self, campaign_id: str) -> None:
+        super().__init__(
+            f"Redis broke off at the last step, so {campaign_id} may have been submitted: "
+            f"ask `postroom status {campaign_id}`, or repeat it with the same key"
+        )
+        self.campaign_id = campaign_id
+
+
 class UnsafeStoreError(PostroomError):
     """Redis is set up so that it may lose data: mend its settings before starting."""
 

@@ -1,6 +1,6 @@
 """Takes campaigns and messages in: checked, under their key, and safely on Redis."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO, Final
@@ -8,7 +8,12 @@ from typing import Any, BinaryIO, Final
 from postroom import clock
 from postroom.address import normal
 from postroom.checks import check
-from postroom.errors import BadInputError, RefusedError, StoreUnavailableError
+from postroom.errors import (
+    BadInputError,
+    MaybeSubmittedError,
+    RefusedError,
+    StoreUnavailableError,
+)
 from postroom.ids import new_campaign_id
 from postroom.messages import again, campaign_of, check_fields, recipient_of
 from postroom.model import (
@@ -65,7 +70,18 @@ class Submitter:
         campaign_id = new_campaign_id(clock.now)
         if known := self._claimed(key, campaign_id, digest(campaign, where)):
             return known
-        self._take_in(campaign_id, campaign, where, chunks, key=key or "")
+
+        def take_in() -> None:
+            shipper = Shipper(self._store, self._drafts)
+            shipper.check_room()
+            self._drafts.open(campaign_id, campaign, where, key=key or "")
+            count = shipper.ship(campaign_id, chunks, key=key or "")
+            self._drafts.seal(campaign_id, pages=count, key=key or "")
+
+        self._whole_or_not(campaign_id, key, take_in)
+        # Sealed is submitted: when the broker is away, the workers' tick asks for the split.
+        with suppress(StoreUnavailableError):
+            self._publisher.split(campaign_id)
         return Submission(id=campaign_id, created=True)
 
     def send(
@@ -85,14 +101,15 @@ class Submitter:
             if not known.same_content:
                 raise RefusedError(f"key {key!r}: it was used for another message, {known.id}")
             return known
-        self._drafts.open(campaign_id, campaign, Source(), key=key or "", listed=False)
-        self._messages.post(
-            campaign_id,
-            one,
-            account=account,
-            suppressed=bool(Suppression(self._store).find([normal(one.email)])),
-            key=key or "",
-        )
+
+        def take_in() -> None:
+            suppressed = bool(Suppression(self._store).find([normal(one.email)]))
+            self._drafts.open(campaign_id, campaign, Source(), key=key or "", listed=False)
+            self._messages.post(
+                campaign_id, one, account=account, suppressed=suppressed, key=key or ""
+            )
+
+        self._whole_or_not(campaign_id, key, take_in)
         with suppress(StoreUnavailableError):  # It is queued; the workers' tick finds it.
             self._go(campaign_id)
         return Submission(id=campaign_id, created=True)
@@ -138,26 +155,33 @@ class Submitter:
     def _known_senders(self) -> frozenset[str]:
         return frozenset(self._settings.senders or Directory(self._store).senders())
 
-    def _take_in(
-        self,
-        campaign_id: CampaignId,
-        campaign: Campaign,
-        source: Source,
-        chunks: Iterable[bytes],
-        *,
-        key: str,
+    def _whole_or_not(
+        self, campaign_id: CampaignId, key: str | None, take_in: Callable[[], None]
     ) -> None:
+        """Take a campaign in; when that fails, leave no trace of it, if Redis lets us.
+
+        Returns when it is sealed. Raises what `take_in` raised, be it of the caller's own
+        iterable; `MaybeSubmittedError` only when Redis cannot be asked what became of it.
+        """
         try:
-            shipper = Shipper(self._store, self._drafts)
-            shipper.check_room()
-            self._drafts.open(campaign_id, campaign, source, key=key)
-            count = shipper.ship(campaign_id, chunks, key=key)
-            self._drafts.seal(campaign_id, pages=count, key=key)
+            take_in()
+        except StoreUnavailableError as error:
+            if self._gone(campaign_id, key, error):
+                raise _told(error) from None
         except BaseException:
-            # Whatever the caller's own iterable raised: leave no trace, if Redis lets us.
             with suppress(StoreUnavailableError):
-                self._drafts.discard(campaign_id, key=key)
+                self._drafts.discard(campaign_id, key=key or "")
             raise
-        # Sealed is submitted: when the broker is away, the workers' tick asks for the split.
-        with suppress(StoreUnavailableError):
-            self._publisher.split(campaign_id)
+
+    def _gone(self, campaign_id: CampaignId, key: str | None, error: StoreUnavailableError) -> bool:
+        """Delete what is left of a draft; False when it was sealed after all."""
+        try:
+            return self._drafts.discard(campaign_id, key=key or "")
+        except StoreUnavailableError:
+            raise error from None
+
+
+def _told(error: StoreUnavailableError) -> BaseException:
+    """Return what to say once it is known that nothing was taken in."""
+    doubted = isinstance(error, MaybeSubmittedError)
+    return error.__cause__ if doubted and error.__cause__ else error

@@ -10,6 +10,7 @@ from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Route
 from postroom.store.ending import Endings
+from postroom.store.submit_keys import SubmitKeys
 
 _SWEEP_BYTES: Final = 100_000
 _SWEEP_BATCHES: Final = 2_000
@@ -103,8 +104,9 @@ class Campaigns:
             return False
         keys = self._store.keys
         if standing is not None and standing.key:
-            key = keys.submitted(standing.key)
-            self._store.ask(lambda client: client.expire(key, self._retention))
+            SubmitKeys(self._store, keep_seconds=self._retention).end(
+                standing.key, campaign_id, seconds=self._retention
+            )
         self._store.ask(lambda client: client.srem(keys.live, campaign_id))
         return True
 

@@ -6,25 +6,15 @@ and the second one takes the key over. A sealed campaign keeps its key as long a
 """
 
 import hashlib
-from enum import StrEnum
+from contextlib import suppress
 from typing import Final
 
 from postroom import wire
-from postroom.errors import RefusedError, StoreUnavailableError
+from postroom.errors import MaybeSubmittedError, RefusedError, StoreUnavailableError
 from postroom.model import Campaign, CampaignId, Recipient, Source
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
-
-SILENCE_SECONDS: Final = 30
-
-
-class Claim(StrEnum):
-    """What became of the claim of a key."""
-
-    MINE = "MINE"
-    SEALED = "SEALED"
-    BUSY = "BUSY"
-    SILENT = "SILENT"
+from postroom.store.submit_keys import SILENCE_SECONDS, Claim, SubmitKeys
 
 
 class DraftGoneError(StoreUnavailableError):
@@ -38,6 +28,7 @@ class Drafts:
         self._store: Final = store
         self._keep: Final = settings.draft_seconds
         self._retention: Final = settings.retention_seconds
+        self._keys: Final = SubmitKeys(store, keep_seconds=settings.draft_seconds)
 
     def claim_key(
         self, key: str, campaign_id: CampaignId, *, digest: str
@@ -46,16 +37,18 @@ class Drafts:
 
         Raises `RefusedError` while another submitter of the same key is at work.
         """
-        claim, held_by, held_digest = self._claim(key, campaign_id, digest, dead="")
-        if claim is Claim.SILENT:
-            if not self._abandon(held_by):
-                self._touch(key, held_by, sealed=True)
-                return held_by, held_digest
-            claim, held_by, held_digest = self._claim(key, campaign_id, digest, dead=held_by)
-        if claim is Claim.MINE:
-            return None
-        if claim is Claim.SEALED:
-            return held_by, held_digest
+        dead = None
+        for _ in range(2):
+            held = self._keys.claim(key, campaign_id, digest, dead=dead)
+            if held.claim is Claim.MINE:
+                return None
+            if held.claim is Claim.SEALED or self._is_sealed(held.id):
+                return held.id, held.digest
+            if held.claim is Claim.BUSY:
+                break
+            if not self._abandon(held.id):
+                return held.id, held.digest
+            dead = held
         raise RefusedError(
             f"key {key!r}: another submit with it is under way; "
             f"try again when it has ended or been silent for {SILENCE_SECONDS} s"
@@ -79,33 +72,45 @@ class Drafts:
         """Store one page of the recipients. Raises `DraftGoneError`."""
         keys = self._store.keys.campaign(campaign_id)
         added = self._store.run("add_page", [keys.campaign, keys.pages], [number, page, self._keep])
-        if not added or (key and not self._touch(key, campaign_id, sealed=False)):
+        if not added or (key and not self._keys.touch(key, campaign_id)):
             raise DraftGoneError(f"campaign {campaign_id} expired before it was complete")
 
     def seal(self, campaign_id: CampaignId, *, pages: int, key: str = "") -> None:
-        """Make the draft a campaign. Raises `DraftGoneError`."""
-        self.enlist(campaign_id)
+        """Make the draft a campaign.
+
+        Raises `DraftGoneError`, and `MaybeSubmittedError` when Redis did not say whether it did.
+        """
+        self.make_ready(campaign_id, key=key)
         own = self._store.keys.campaign(campaign_id)
-        if not self._store.run("seal_draft", [own.campaign, own.pages], [pages]):
+        try:
+            sealed = self._store.run("seal_draft", [own.campaign, own.pages], [pages])
+        except StoreUnavailableError as error:
+            raise MaybeSubmittedError(campaign_id) from error
+        if not sealed:
             raise DraftGoneError(f"campaign {campaign_id} expired before it was complete")
-        self.keep_key(campaign_id, key=key)
 
-    def enlist(self, campaign_id: CampaignId) -> None:
-        """Put a draft among the live campaigns; before its seal, so that none is missed."""
+    def make_ready(self, campaign_id: CampaignId, *, key: str) -> None:
+        """Take the last steps before the seal, so that no campaign is missed and no key moves.
+
+        Raises `DraftGoneError` when the key has been taken over.
+        """
         self._store.ask(lambda client: client.sadd(self._store.keys.live, campaign_id))
+        if key and not self._keys.hold(key, campaign_id):
+            raise DraftGoneError(f"key {key!r}: another submit has taken it over")
 
-    def keep_key(self, campaign_id: CampaignId, *, key: str) -> None:
-        """A sealed campaign keeps its idempotency key, if it has one."""
-        if key:
-            self._touch(key, campaign_id, sealed=True)
+    def discard(self, campaign_id: CampaignId, *, key: str = "") -> bool:
+        """Delete a draft that came to nothing and give its key back.
 
-    def discard(self, campaign_id: CampaignId, *, key: str = "") -> None:
-        """Delete a draft that came to nothing and give its key back. A sealed campaign stays."""
-        if self._abandon(campaign_id):
+        Returns whether it is gone for good; False: it was sealed after all, and stays.
+        """
+        if not self._abandon(campaign_id):
+            return False
+        with suppress(StoreUnavailableError):  # The list and the key forget it by themselves.
             list_key = self._store.keys.campaigns
             self._store.ask(lambda client: client.zrem(list_key, campaign_id))
             if key:
-                self._store.run("free_key", [self._store.keys.submitted(key)], [campaign_id])
+                self._keys.free(key, campaign_id)
+        return True
 
     def record_refused(self, campaign_id: CampaignId, *, name: str, reason: str) -> None:
         """Record a campaign that could not be accepted, where nobody waits for the answer."""
@@ -134,19 +139,9 @@ class Drafts:
         key = self._store.keys.campaigns
         self._store.ask(lambda client: client.zadd(key, {campaign_id: float(created)}))
 
-    def _claim(
-        self, key: str, campaign_id: CampaignId, digest: str, *, dead: str
-    ) -> tuple[Claim, CampaignId, str]:
-        claim, held_by, held_digest = self._store.run(
-            "claim_key",
-            [self._store.keys.submitted(key)],
-            [campaign_id, digest, SILENCE_SECONDS, self._keep, dead],
-        )
-        return Claim(claim.decode()), CampaignId(held_by.decode()), held_digest.decode()
-
-    def _touch(self, key: str, campaign_id: CampaignId, *, sealed: bool) -> bool:
-        name = self._store.keys.submitted(key)
-        return bool(self._store.run("touch_key", [name], [campaign_id, "1" if sealed else ""]))
+    def _is_sealed(self, campaign_id: CampaignId) -> bool:
+        own = self._store.keys.campaign(campaign_id).campaign
+        return bool(self._store.ask(lambda client: client.hget(own, "sealed_at")))
 
     def _abandon(self, campaign_id: CampaignId) -> bool:
         keys = self._store.keys.campaign(campaign_id)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from postroom import wire
+from postroom.errors import MaybeSubmittedError, StoreUnavailableError
 from postroom.model import AccountName, CampaignId, Outcome, Recipient
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
@@ -26,21 +27,21 @@ class Messages:
         suppressed: bool,
         key: str,
     ) -> None:
-        """Make an open draft a message to one recipient. Raises `DraftGoneError`."""
+        """Make an open draft a message to one recipient.
+
+        Raises `DraftGoneError`, and `MaybeSubmittedError` when Redis did not say whether it did.
+        """
         outcome = Outcome.SUPPRESSED if suppressed else Outcome.PENDING
-        self._drafts.enlist(campaign_id)
+        batch = wire.encode_recipients([recipient])
+        self._drafts.make_ready(campaign_id, key=key)
         keys = self._store.keys.campaign(campaign_id)
-        posted = self._store.run(
-            "post_message",
-            [keys.campaign, keys.batches, keys.ledger, keys.due],
-            [
-                account,
-                wire.encode_recipients([recipient]),
-                wire.LEDGER[outcome],
-                outcome.value,
-                self._retention,
-            ],
-        )
+        try:
+            posted = self._store.run(
+                "post_message",
+                [keys.campaign, keys.batches, keys.ledger, keys.due],
+                [account, batch, wire.LEDGER[outcome], outcome.value, self._retention],
+            )
+        except StoreUnavailableError as error:
+            raise MaybeSubmittedError(campaign_id) from error
         if not posted:
             raise DraftGoneError(f"message {campaign_id} expired before it was complete")
-        self._drafts.keep_key(campaign_id, key=key)

@@ -266,5 +266,5 @@ def _draft(house: House, **more: object) -> CampaignId:
     campaign_id = new_campaign_id(now)
     drafts = Drafts(house.store, house.settings.store)
     drafts.open(campaign_id, campaign, Source(), key="")
-    drafts.enlist(campaign_id)
+    drafts.make_ready(campaign_id, key="")
     return campaign_id

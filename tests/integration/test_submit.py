@@ -21,7 +21,8 @@ from postroom.model import CampaignId, Source, State, Submission
 from postroom.settings import Sender, Settings
 from postroom.store.connection import Store
 from postroom.store.directory import Directory
-from postroom.store.drafts import SILENCE_SECONDS, DraftGoneError, Drafts, digest
+from postroom.store.drafts import DraftGoneError, Drafts, digest
+from postroom.store.submit_keys import SILENCE_SECONDS
 from tests.support.office import Office, campaign
 from tests.support.redis_server import RedisServer
 

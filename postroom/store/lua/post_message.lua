@@ -2,9 +2,11 @@
 -- KEYS[1] campaign   KEYS[2] batches   KEYS[3] ledger   KEYS[4] due
 -- ARGV     account, recipient (as a batch), ledger byte, outcome counted, seconds its records are
 --          kept once it is over
--- Returns  1, or 0 when the draft has expired
+-- Returns  1 (also when it was posted before), or 0 when the draft is gone
 local campaign, batches, ledger, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-if redis.call('HEXISTS', campaign, 'sealed_at') == 0 then return 0 end
+local sealed = redis.call('HGET', campaign, 'sealed_at')
+if not sealed then return 0 end
+if sealed ~= '' then return 1 end
 local time = redis.call('TIME')
 local now = time[1] .. '.' .. string.format('%03d', math.floor(tonumber(time[2]) / 1000))
 redis.call('HSET', batches, 0, ARGV[2])
