@@ -72,19 +72,25 @@ def cells_of(line: str, *, delimiter: str) -> list[str]:
         raise BadInputError(f"recipients: the header cannot be read: {error}") from None
 
 
-def header_of(cells: list[str], *, delimiter: str) -> Header:
-    """Read the cells of a header line. Raises `BadInputError`."""
+def header_of(cells: list[str], *, delimiter: str, quoting: bool = True) -> Header:
+    """Read the cells of a header line. Raises `BadInputError`.
+
+    Unless `quoting`, the error repeats nothing of them: whoever names a file for a producer to
+    read need not be one who may read it.
+    """
     names = [field_name(cell) for cell in cells]
     emails = [at for at, name in enumerate(names) if name.lower() in _EMAIL]
     if not emails:
-        raise BadInputError(f"recipients: no column `email` in the header{_found(cells)}")
+        found = _found(cells) if quoting else ""
+        raise BadInputError(f"recipients: no column `email` in the header{found}")
     seen: dict[str, int] = {}
     for at, name in enumerate(names):
         same = "email" if name.lower() in _EMAIL else name
         if same in seen:
+            named = f": {same!r}" if quoting else ""
             raise BadInputError(
                 f"recipients: column {at + 1} of the header has the name of "
-                f"column {seen[same] + 1}: {same!r}"
+                f"column {seen[same] + 1}{named}"
             )
         if name:
             seen[same] = at
@@ -92,14 +98,15 @@ def header_of(cells: list[str], *, delimiter: str) -> Header:
     return Header(delimiter=delimiter, width=len(cells), email=emails[0], fields=fields)
 
 
-def check_header(header: Header, required: frozenset[str]) -> None:
+def check_header(header: Header, required: frozenset[str], *, quoting: bool = True) -> None:
     """Raise `BadInputError` when the templates need a field that no column has."""
     lacking = sorted(required - {name for name, _ in header.fields})
     if lacking:
-        columns = ["email", *(name for name, _ in header.fields)]
+        columns = ", ".join(["email", *(name for name, _ in header.fields)])
+        there = f"; the columns are {columns[:200]}" if quoting else ""
         raise BadInputError(
             f"recipients: no column {', '.join(lacking)}, which the templates use and "
-            f"[defaults] does not give; the columns are {', '.join(columns)[:200]}"
+            f"[defaults] does not give{there}"
         )
 
 

@@ -43,7 +43,9 @@ class Store(_Section, frozen=True):
 class Producer(_Section, frozen=True):
     slots: int
     lease_seconds: float
+    max_crashes: int
     source_folder: str
+    source_buckets: list[str]
 
 
 class Worker(_Section, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from postroom.recipients import UTF8_BOM, Format, decoded, format_of
-from producers.sources import UnreadableSourceError
+from producers.files import UnreadableSourceError
 
 MAX_LINE: Final = 16 << 20
 

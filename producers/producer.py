@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from threading import Event
+from traceback import format_tb
 from typing import Final
 from uuid import uuid4
 
@@ -21,9 +22,10 @@ from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.split import Lease, SplitLostError, Splits
 from postroom.store.suppression import Suppression
+from producers.files import UnreadableSourceError
 from producers.line import DispatchLine
 from producers.patience import Patience, StopRequested
-from producers.sources import UnreadableSourceError, read_pages, read_url
+from producers.sources import read_pages, read_url
 from producers.split import Split
 from producers.writing import Desk, Writer
 
@@ -82,10 +84,12 @@ class Producer:
             raise
         except (NewerFormatError, StoreUnavailableError):
             raise
-        except Exception as error:
-            # It would come again: halted it says so, and a person may resume it.
-            log.exception("split.failed")
-            self._leave(lease, halted=f"the producer failed ({type(error).__name__}); see its log")
+        except Exception as error:  # noqa: BLE001 - logged, but for its words
+            # It would come again: halted it says so, and a person may resume it. Its words stay
+            # out of the log: they may be a piece of the source.
+            name, where = type(error).__name__, "".join(format_tb(error.__traceback__))
+            log.error("split.failed", error=name, where=where)
+            self._leave(lease, halted=f"the producer failed ({name}); see its log")
         else:
             if finished:
                 Campaigns(self._store, self._settings.store).retire(lease.campaign_id)
@@ -107,8 +111,7 @@ class Producer:
 
     def _chunks(self, campaign_id: CampaignId, source: Source) -> Iterator[bytes]:
         if source.url is not None:
-            folder = self._settings.producer.source_folder
-            return read_url(source.url, self._patience.wait, folder=folder)
+            return read_url(source.url, self._patience.wait, self._settings.producer)
         count = self._patience.ask(lambda: self._splits.pages(campaign_id))
         return read_pages(_PatientPages(self._splits, self._patience, campaign_id), count)
 

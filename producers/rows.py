@@ -85,8 +85,8 @@ def _csv_rows(lines: Lines, required: frozenset[str]) -> Iterator[Rows]:
         row, cells = next((at, cells) for at, cells in enumerate(reader, start=1) if cells)
     except csv.Error as error:
         raise BadInputError(f"recipients: the header cannot be read: {error}") from None
-    header = header_of(cells, delimiter=delimiter)
-    check_header(header, required)
+    header = header_of(cells, delimiter=delimiter, quoting=False)
+    check_header(header, required, quoting=False)
     while True:
         taken, irregular = _take(reader, _size(lines, row))
         if not taken:

@@ -1,5 +1,6 @@
 """Where recipients come from: the shipped pages, a file that is shared, or S3. As bytes."""
 
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import botocore.exceptions
 from botocore.config import Config
 
 from postroom.clock import Sleep
-from postroom.errors import PostroomError
 from postroom.recipients import GZIP_MAGIC
+from postroom.settings import Producer
+from producers.files import UnreadableSourceError, check_object, open_below
 
 _CHUNK: Final = 1 << 20
 _S3_TRIES: Final = 6
@@ -35,10 +37,6 @@ _S3_WORDS: Final = {
 }
 
 
-class UnreadableSourceError(PostroomError):
-    """The recipients cannot be read: halt the campaign with this line."""
-
-
 class PageStore(Protocol):
     """Where a submitter's pages are."""
 
@@ -54,14 +52,16 @@ def read_pages(store: PageStore, count: int) -> Iterator[bytes]:
         yield page
 
 
-def read_url(url: str, sleep: Sleep, *, folder: str = "/") -> Iterator[bytes]:
-    """Yield the bytes behind `file:///path`, in `folder` only, or `s3://bucket/key`."""
+def read_url(url: str, sleep: Sleep, allowed: Producer) -> Iterator[bytes]:
+    """Yield the bytes behind `file:///path` or `s3://bucket/key`, where the settings allow it."""
     parts = urlsplit(url)
-    if parts.scheme == "file":
-        return _read_file(Path(unquote(parts.path)), Path(folder))
+    if parts.scheme == "file" and not parts.netloc:
+        return _read_file(Path(unquote(parts.path)), allowed.source_folder)
     if parts.scheme == "s3":
         # Not unquoted: a key may have a % or a ? of its own.
-        return _read_s3(parts.netloc, url.removeprefix(f"s3://{parts.netloc}/"), sleep)
+        key = url.removeprefix(f"s3://{parts.netloc}/")
+        check_object(allowed.source_buckets, parts.netloc, key)
+        return _read_s3(parts.netloc, key, sleep)
     raise UnreadableSourceError(f"{url}: neither s3:// nor file:///")
 
 
@@ -103,13 +103,9 @@ def _after_zeros(held: bytes, chunks: Iterator[bytes]) -> bytes:
     return rest
 
 
-def _read_file(path: Path, folder: Path) -> Iterator[bytes]:
+def _read_file(path: Path, folder: str) -> Iterator[bytes]:
     try:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise UnreadableSourceError(f"{path}: not in {folder} (producer.source_folder)")
-        if path.exists() and not path.is_file():  # A pipe would be waited for without end.
-            raise UnreadableSourceError(f"{path}: not a file")
-        with path.open("rb") as file:
+        with os.fdopen(open_below(folder, path), "rb") as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
     except OSError as error:

@@ -67,10 +67,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def settings(redis_server: RedisServer) -> Settings:
-    """The defaults, one account and one sender, over this run's Redis."""
+    """The defaults, one account and one sender, over this run's Redis; sources from anywhere."""
     loaded = settings_module.load({"POSTROOM_REDIS_URL": redis_server.url})
     return msgspec.structs.replace(
         loaded,
+        producer=msgspec.structs.replace(
+            loaded.producer, source_folder="/", source_buckets=["lists", "others"]
+        ),
         accounts={"main": Account(region="eu-west-1")},
         senders={"news": Sender(account="main", from_="Shop <news@shop.example.com>")},
     )

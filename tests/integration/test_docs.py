@@ -28,7 +28,8 @@ def examples(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[LocalStack]:
-    with LocalStack(Shape(), environ=CLEAN) as running:
+    shared = {"POSTROOM_PRODUCER__SOURCE_FOLDER": "/"}
+    with LocalStack(Shape(), environ=CLEAN | shared) as running:
         yield running
 
 

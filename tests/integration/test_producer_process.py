@@ -35,6 +35,7 @@ def start(office: Office, redis_server: RedisServer, tmp_path: Path) -> Iterator
 
     def one(*options: str, **environ: str) -> CeleryProcess:
         own = {"POSTROOM_REDIS_URL": redis_server.url, "POSTROOM_CONFIG": str(config), **environ}
+        own["POSTROOM_PRODUCER__SOURCE_FOLDER"] = str(tmp_path)
         log = tmp_path / f"producer{len(started)}.log"
         name = f"producer{len(started)}@test"
         started.append(CeleryProcess("producers.app", log, own, "-n", name, *options))

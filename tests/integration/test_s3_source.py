@@ -12,9 +12,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from postroom.model import State
-from producers.sources import UnreadableSourceError, read_url
+from postroom.settings import Settings
+from producers.files import UnreadableSourceError
+from producers.sources import read_url
 from tests.support.office import Office, campaign
 
+SPRING = "s3://lists/spring.csv"
 ROWS = b"email\n" + b"".join(b"person%d@x.example\n" % n for n in range(100_000))
 
 
@@ -105,24 +108,28 @@ def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Flaky]]:
     server.server_close()
 
 
-def test_a_broken_connection_is_resumed_where_it_broke(flaky: type[Flaky]) -> None:
+def test_a_broken_connection_is_resumed_where_it_broke(
+    flaky: type[Flaky], settings: Settings
+) -> None:
     pauses: list[float] = []
-    assert b"".join(read_url("s3://lists/spring.csv", pauses.append)) == Flaky.body
+    assert b"".join(read_url(SPRING, pauses.append, settings.producer)) == Flaky.body
     assert len(flaky.asked) == 5
     assert flaky.asked[0] is None
     assert flaky.asked[1] is not None
     assert len(pauses) == 4
 
 
-def test_an_object_that_is_replaced_meanwhile_is_not_glued_together(flaky: type[Flaky]) -> None:
+def test_an_object_that_is_replaced_meanwhile_is_not_glued_together(
+    flaky: type[Flaky], settings: Settings
+) -> None:
     flaky.change_after = 1
     with pytest.raises(UnreadableSourceError, match="replaced while it was read"):
-        list(read_url("s3://lists/spring.csv", lambda _: None))
+        list(read_url(SPRING, lambda _: None, settings.producer))
 
 
-def test_a_connection_that_only_breaks_is_given_up(flaky: type[Flaky]) -> None:
+def test_a_connection_that_only_breaks_is_given_up(flaky: type[Flaky], settings: Settings) -> None:
     flaky.sent_before_break = 0
     flaky.breaks = 1_000
     with pytest.raises(UnreadableSourceError, match=r"s3://lists/spring\.csv: "):
-        list(read_url("s3://lists/spring.csv", lambda _: None))
+        list(read_url(SPRING, lambda _: None, settings.producer))
     assert len(flaky.asked) < 50

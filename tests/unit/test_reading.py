@@ -1,20 +1,19 @@
 """Bytes of any kind become rows; a bad row is told by its number and harms no other."""
 
 import gzip
-import os
 import random
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from postroom.errors import BadInputError
+from producers.files import UnreadableSourceError
 from producers.intake import Sieve
 from producers.lines import MAX_LINE, Lines
 from producers.rows import read_rows
 from producers.seen import Seen
-from producers.sources import UnreadableSourceError, read_pages, read_url, unpacked
+from producers.sources import read_pages, unpacked
 
 Row = tuple[int, str, dict[str, object]]
 
@@ -196,35 +195,6 @@ def test_a_bomb_of_zeros_is_unpacked_in_bounded_pieces() -> None:
     tracemalloc.stop()
     assert length == 64 << 20
     assert peak < 16 << 20
-
-
-def test_a_file_is_read_by_its_address(tmp_path: Path) -> None:
-    path = tmp_path / "with space.csv"
-    path.write_bytes(b"email\n")
-    assert b"".join(read_url(path.as_uri(), lambda _: None)) == b"email\n"
-    with pytest.raises(UnreadableSourceError, match="No such file"):
-        list(read_url((tmp_path / "gone.csv").as_uri(), lambda _: None))
-    with pytest.raises(UnreadableSourceError, match="neither s3:// nor file:///"):
-        read_url("ftp://x/y", lambda _: None)
-
-
-def test_no_file_outside_the_folder_is_read_whatever_path_or_link_leads_to_it(
-    tmp_path: Path,
-) -> None:
-    shared, secret = tmp_path / "shared", tmp_path / "secret.csv"
-    shared.mkdir()
-    secret.write_bytes(b"email\n")
-    (shared / "link.csv").symlink_to(secret)
-    for url in (secret.as_uri(), f"file://{shared}/../secret.csv", f"file://{shared}/link.csv"):
-        with pytest.raises(UnreadableSourceError, match=r"not in .*source_folder"):
-            list(read_url(url, lambda _: None, folder=str(shared)))
-
-
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe.csv"
-    os.mkfifo(pipe)
-    with pytest.raises(UnreadableSourceError, match="not a file"):
-        list(read_url(pipe.as_uri(), lambda _: None))
 
 
 def test_a_page_that_is_gone_is_no_end_of_the_source() -> None:
