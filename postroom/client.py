@@ -21,11 +21,13 @@ from postroom.model import (
     Message,
     Recipient,
     ReportRow,
+    Retriable,
     Status,
     Submission,
 )
 from postroom.pace import over, paced
 from postroom.publish import Publisher
+from postroom.retrying import Retrier, Wanted
 from postroom.settings import Settings
 from postroom.shipping import Recipients
 from postroom.store.budget import Budget
@@ -54,6 +56,7 @@ class Postroom:
         self._store: Final = Store(read.redis, client_name="postroom-client")
         self._publisher: Final = Publisher(read.redis)
         self._submitter: Final = Submitter(self._store, read, self._publisher)
+        self._retrier: Final = Retrier(self._store, read.store, self._resubmitted)
         self._campaigns: Final = Campaigns(self._store, read.store)
         self._dispatch: Final = Dispatch(self._store, read)
         self._suppression: Final = Suppression(self._store)
@@ -98,13 +101,31 @@ class Postroom:
         """
         return self._submitter.send(sender, message, recipient, key=key)
 
-    def retry(self, campaign_id: CampaignId, *, rejected: str) -> Submission:
-        """Submit a campaign again to those who were rejected for a reason with these words.
+    def retriable(self, campaign_id: CampaignId) -> Sequence[Retriable]:
+        """Return whom `retry` could mail once more, by outcome and reason. Changes nothing.
 
-        The same words again return the same new campaign. Raises `BadInputError` when nobody
-        was, `RefusedError` while the campaign is not over, `UnknownCampaignError`.
+        Raises `UnknownCampaignError`.
         """
-        return self._submitter.retry(campaign_id, rejected=rejected)
+        return self._retrier.retriable(campaign_id)
+
+    def retry(
+        self,
+        campaign_id: CampaignId,
+        *,
+        rejected: str | None = None,
+        ambiguous: bool = False,
+        expired: bool = False,
+    ) -> Sequence[Submission]:
+        """Submit a campaign again to those who were rejected for a reason with these words, who
+        are ambiguous (and may have the mail already), or for whom it came too late.
+
+        Each of them is mailed once more and never again, whatever words are used: who was
+        retried before is answered with the campaign that did it, `created` being false. So there
+        may be several. Raises `BadInputError` when nobody is meant, `RefusedError` while the
+        campaign is not over, `UnknownCampaignError`, and what `submit` raises; repeat it then.
+        """
+        wanted = Wanted(rejected=rejected, ambiguous=ambiguous, expired=expired)
+        return self._retrier.retry(campaign_id, wanted)
 
     def status(self, campaign_id: CampaignId) -> Status:
         """Raises `UnknownCampaignError`."""
@@ -222,6 +243,9 @@ class Postroom:
     def _halted(self, account: AccountName) -> bool:
         status = Budget(self._store).status(account)
         return bool(status.halted) and not status.paused
+
+    def _resubmitted(self, campaign: Campaign, recipients: Recipients, key: str) -> Submission:
+        return self._submitter.submit(campaign, recipients, key=key)
 
     def _each(self, campaign_id: CampaignId) -> Iterator[Status]:
         while True:

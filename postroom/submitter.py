@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import chain
 from typing import Any, BinaryIO, Final
 
 from postroom import clock
@@ -15,7 +14,7 @@ from postroom.errors import (
     StoreUnavailableError,
 )
 from postroom.ids import new_campaign_id
-from postroom.messages import again, campaign_of, check_fields, recipient_of
+from postroom.messages import campaign_of, check_fields, recipient_of
 from postroom.model import (
     AccountName,
     Campaign,
@@ -34,9 +33,7 @@ from postroom.store.connection import Store
 from postroom.store.directory import Directory
 from postroom.store.dispatch import Dispatch
 from postroom.store.drafts import Drafts, digest
-from postroom.store.live import Live
 from postroom.store.messages import Messages
-from postroom.store.report import Reports
 from postroom.store.suppression import Suppression
 
 _MAX_KEY: Final = 500
@@ -113,17 +110,6 @@ class Submitter:
         with suppress(StoreUnavailableError):  # It is queued; the workers' tick finds it.
             self._go(campaign_id)
         return Submission(id=campaign_id, created=True)
-
-    def retry(self, campaign_id: CampaignId, *, rejected: str) -> Submission:
-        if not self._campaigns.standing(campaign_id).over:
-            raise RefusedError(f"campaign {campaign_id} is not over: more may be rejected yet")
-        reports = Reports(self._store)
-        people = reports.rejected(campaign_id, words=rejected)
-        if (first := next(people, None)) is None:
-            raise BadInputError(f"nobody of {campaign_id} was rejected for {rejected!r}")
-        campaign = again(Live(self._store).campaign(campaign_id))
-        key = f"retry {campaign_id} {rejected}"
-        return self.submit(campaign, chain([first], people), key=key)
 
     def _claimed(self, key: str | None, campaign_id: CampaignId, mark: str) -> Submission | None:
         """Claim a key for a new campaign; what it named before, if it did."""

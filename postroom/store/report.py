@@ -5,7 +5,7 @@ from typing import Final
 
 from postroom import wire
 from postroom.errors import UnknownCampaignError
-from postroom.model import BadRow, BatchRef, CampaignId, Outcome, Recipient, ReportRow
+from postroom.model import BadRow, BatchRef, CampaignId, Outcome, ReportRow
 from postroom.store.connection import Store
 
 _SUPPRESSED: Final = "on the suppression list"
@@ -20,10 +20,6 @@ class Reports:
 
     def rows(self, campaign_id: CampaignId) -> Iterator[ReportRow]:
         """Yield every recipient in the order of the source. Memory stays at one batch."""
-        for _, row in self._all(campaign_id):
-            yield row
-
-    def _all(self, campaign_id: CampaignId) -> Iterator[tuple[Recipient, ReportRow]]:
         keys = self._store.keys.campaign(campaign_id)
         size, batches = self._store.ask(
             lambda client: client.hmget(keys.campaign, "batch_size", "batches")
@@ -34,19 +30,13 @@ class Reports:
             ref = BatchRef(campaign_id=campaign_id, number=number)
             yield from self._batch(ref, int(size))
 
-    def rejected(self, campaign_id: CampaignId, *, words: str) -> Iterator[Recipient]:
-        """Yield those who were rejected for a reason with these words."""
-        for recipient, row in self._all(campaign_id):
-            if row.outcome is Outcome.REJECTED and words.lower() in row.reason.lower():
-                yield recipient
-
     def bad_rows(self, campaign_id: CampaignId) -> list[BadRow]:
         """Return the first thousand rows that nobody is mailed for, and why."""
         key = self._store.keys.campaign(campaign_id).rows
         stored = self._store.ask(lambda client: client.lrange(key, 0, -1))
         return [wire.decode_bad_row(row) for row in stored]
 
-    def _batch(self, ref: BatchRef, size: int) -> Iterator[tuple[Recipient, ReportRow]]:
+    def _batch(self, ref: BatchRef, size: int) -> Iterator[ReportRow]:
         keys = self._store.keys.campaign(ref.campaign_id)
         start = ref.number * size
         pipeline = self._store.client.pipeline(transaction=False)
@@ -61,7 +51,7 @@ class Reports:
         for recipient, code in zip(batch.recipients, codes, strict=True):
             outcome = wire.outcome_of(code)
             reason = _reason(outcome, code, reasons)
-            yield recipient, ReportRow(email=recipient.email, outcome=outcome, reason=reason)
+            yield ReportRow(email=recipient.email, outcome=outcome, reason=reason)
 
 
 def _reason(outcome: Outcome, code: int, reasons: dict[int, str]) -> str:

@@ -1,60 +1,9 @@
-"""`retry` and `doctor`: what went wrong is shown, and put right."""
-
-from collections.abc import Iterator
-
-import pytest
+"""`doctor`: what went wrong is shown, and put right."""
 
 from postroom.client import Postroom
-from postroom.errors import BadInputError, RefusedError
 from postroom.model import SES_FAILS, Lane, State
-from postroom.settings import Settings
-from postroom.store.connection import Store
 from tests.support.campaigns import ACCOUNT
-from tests.support.fake_carrier import FakeCarrier
-from tests.support.office import Office
 from tests.support.post import Post
-from worker.ses.verdict import Kind
-
-
-@pytest.fixture
-def office(store: Store, settings: Settings) -> Iterator[Office]:
-    office = Office(store, settings)
-    yield office
-    office.close()
-
-
-class TestRetry:
-    def test_sends_to_those_who_were_rejected_for_that_reason(
-        self, post: Post, office: Office, client: Postroom, carrier: FakeCarrier
-    ) -> None:
-        made = post.make(6)
-        carrier.refuse(made.addresses[1], Kind.REJECTED, "no such domain")
-        carrier.refuse(made.addresses[4], Kind.REJECTED, "no such domain")
-        post.work_off(made)
-        assert {row.reason for row in client.report(made.id)} == {"", "no such domain"}
-        again = client.retry(made.id, rejected="No such").id
-        office.split(again)
-        assert office.emails(again) == [made.addresses[1], made.addresses[4]]
-
-    def test_twice_is_the_same_campaign(
-        self, post: Post, client: Postroom, carrier: FakeCarrier
-    ) -> None:
-        made = post.make(2)
-        carrier.refuse(made.addresses[0], Kind.REJECTED, "no such domain")
-        post.work_off(made)
-        assert {row.reason for row in client.report(made.id)} == {"", "no such domain"}
-        first, second = (client.retry(made.id, rejected="No such") for _ in range(2))
-        assert (second.id, second.created) == (first.id, False)
-
-    def test_is_refused_while_more_may_be_rejected(self, post: Post, client: Postroom) -> None:
-        with pytest.raises(RefusedError, match="not over"):
-            client.retry(post.make(2).id, rejected="anything")
-
-    def test_of_nobody_is_bad_input(self, post: Post, client: Postroom) -> None:
-        made = post.make(2)
-        post.work_off(made)
-        with pytest.raises(BadInputError, match="nobody"):
-            client.retry(made.id, rejected="anything")
 
 
 class TestDoctor:
