@@ -9,9 +9,14 @@ from typing import Any, Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-# Anything that could be an address of a person. Celery's `celery@host` has no dot and stays.
-_ADDRESS: Final = re.compile(r"[^\s<>\"'(\[,;:=]+@[^\s<>\"')\],;:]+\.[^\s<>\"')\],;:]+")
-
+# What no address goes beyond, and so where a token that may be one begins and ends.
+_EDGES: Final = r"\s<>\"'()\[\],;:="
+# Each character is looked at once, save in a quoted name before an @, which SES would not take.
+_TOKEN: Final = re.compile(rf'(?:"[^"\n]{{1,64}}"(?=@|%40))?[^{_EDGES}]+')
+_LONGEST: Final = 2_000
+_LONGEST_TRACEBACK: Final = 20_000
+_PLAIN: Final = (bool, int, float, type(None))
+_OF_STRUCTLOG: Final = frozenset({"_record", "_from_structlog"})
 
 # What these write at DEBUG are whole requests: people's names, and keys that are still good.
 _TELLTALES: Final = ("boto3", "botocore", "s3transfer", "urllib3")
@@ -51,18 +56,43 @@ def set_up(level: str) -> None:
 
 
 def redact_addresses(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Take email addresses out of every field: logs are kept and read by many."""
-    return {name: _redacted(value) for name, value in event.items()}
+    """Take email addresses out of every field: logs are kept and read by many.
+
+    What is longer than 2,000 characters (a traceback: 20,000) is cut: it may be of anybody.
+    """
+    return {
+        name: value if name in _OF_STRUCTLOG else _redacted(value, name)
+        for name, value in event.items()
+    }
 
 
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return _ADDRESS.sub("[address]", value) if "@" in value else value
+def _redacted(value: Any, name: str = "") -> Any:
+    if isinstance(value, _PLAIN):
+        return value
     if isinstance(value, Mapping):
-        return {name: _redacted(inner) for name, inner in value.items()}
+        return {_redacted(key): _redacted(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_redacted(inner) for inner in value]
-    return value
+    text = value if isinstance(value, str) else repr(value)
+    return _without_addresses(text, _LONGEST_TRACEBACK if name == "exception" else _LONGEST)
+
+
+def _without_addresses(text: str, longest: int) -> str:
+    cut = len(text) > longest
+    if not (cut or "@" in text or "%40" in text):
+        return text
+
+    def shown(token: re.Match[str]) -> str:
+        # What the cut went through may be the beginning of an address.
+        return "" if cut and token.end() == longest else _unless_address(token[0])
+
+    return _TOKEN.sub(shown, text[:longest]) + ("…" if cut else "")
+
+
+def _unless_address(token: str) -> str:
+    """Celery's `celery@host` has no dot and is none."""
+    _, at, domain = token.replace("%40", "@").partition("@")
+    return "[address]" if at and "." in domain.strip(".") else token
 
 
 def _renderer(*, terminal: bool) -> Processor:

@@ -63,7 +63,7 @@ class Sieve:
 
 
 def _normal(stripped: Sequence[str]) -> list[str]:
-    """As `address.normal`, for many at a time."""
+    """As `address.normal`, for many at a time that `sendable` returned or `is_plain` took."""
     return list(map(str.lower, stripped))
 
 

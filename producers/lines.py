@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from postroom.recipients import UTF8_BOM, Format, decoded, format_of
@@ -77,22 +78,21 @@ def _is_utf8(line: bytes) -> bool:
 
 def _whole_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Cut behind the last line end of each chunk; the rest goes with the next one."""
-    held = first
-    while True:
-        end = _last_line_end(held)
-        if end:
-            yield held[:end]
-            held = held[end:]
-        chunk = next(chunks, None)
-        if chunk is None:
-            break
+    held = bytearray()
+    for chunk in chain([first], chunks):
+        # What was held has no line end, save perhaps a final CR: only what is new is searched.
+        searched = max(0, len(held) - 1)
         held += chunk
-        if len(held) > MAX_LINE and not _last_line_end(held):
+        end = _last_line_end(held, searched)
+        if end:
+            yield bytes(held[:end])
+            del held[:end]
+        elif len(held) > MAX_LINE:
             raise UnreadableSourceError(f"a line is longer than {MAX_LINE >> 20} MB")
     if held:
-        yield held
+        yield bytes(held)
 
 
-def _last_line_end(held: bytes) -> int:
+def _last_line_end(held: bytearray, start: int) -> int:
     """Return where the last complete line ends. A final CR may be half of a CR LF."""
-    return max(held.rfind(b"\n"), held.rfind(b"\r", 0, max(0, len(held) - 1))) + 1
+    return max(held.rfind(b"\n", start), held.rfind(b"\r", start, max(0, len(held) - 1))) + 1

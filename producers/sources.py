@@ -3,6 +3,7 @@
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,7 @@ from postroom.settings import Producer
 from producers.files import UnreadableSourceError, check_object, open_below
 
 _CHUNK: Final = 1 << 20
+_PIECE: Final = 1 << 14
 _S3_TRIES: Final = 6
 _S3_PAUSE_SECONDS: Final = 1.0
 _BROKEN_STREAM: Final = (
@@ -74,10 +76,18 @@ def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield first
         yield from chunks
         return
+    pieces = _pieces(chain([first], chunks))
     try:
-        yield from _gunzipped(first, chunks)
+        yield from _gunzipped(next(pieces), pieces)
     except zlib.error as error:
         raise UnreadableSourceError(f"the gzip file is broken: {error}") from None
+
+
+def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Cut small: each end of a member copies what is left of a piece, and a member has 20 bytes."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _PIECE):
+            yield chunk[start : start + _PIECE]
 
 
 def _gunzipped(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -13,9 +13,10 @@ MAX_HEADERS: Final = 15
 MAX_TEMPLATE_CHARACTERS: Final = 262_144
 MAX_MESSAGE_BYTES: Final = 40 * 1024 * 1024
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_PLAIN: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-_NAMED: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"(),:;<>@\[\\\]]*)\s*<([^<>]*)>\s*')
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
+_PLAIN: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)*+")
+# Stripped before, and the unquoted name takes its blanks itself: `\s*` beside it would cost n².
+_NAMED: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*+"\s*+|[^"(),:;<>@\[\\\]]*+)<([^<>]*)>')
 _HEADER_NAME: Final = re.compile(r"[!-9;-@A-~]{1,126}")
 _HEADER_VALUE: Final = re.compile(r"[ -~]{1,995}")
 _TAG: Final = re.compile(r"[A-Za-z0-9_\-]{1,256}")
