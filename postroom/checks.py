@@ -1,6 +1,5 @@
 """What a campaign must be before a single recipient is taken in. One clear line for each fault."""
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -14,6 +13,8 @@ MAX_BYTES: Final = 40 * 1024 * 1024
 _BASE64_GROWTH: Final = 1.37
 _MAX_HEADERS: Final = 15
 _MAX_HEADER_CHARACTERS: Final = 996
+# Within what six decimals show, and what a turn of the line can be reckoned with.
+_MIN_WEIGHT: Final = 0.01
 _MAX_WEIGHT: Final = 1000
 
 # https://docs.aws.amazon.com/ses/latest/dg/header-fields.html
@@ -60,8 +61,8 @@ def _check_options(campaign: Campaign) -> None:
         raise BadInputError(f"on_ambiguous: {campaign.on_ambiguous!r} is neither SKIP nor RESEND")
     if not 1 <= campaign.batch_size <= MAX_BATCH_SIZE:
         raise BadInputError(f"batch_size: {campaign.batch_size} is not from 1 to {MAX_BATCH_SIZE}")
-    if not (math.isfinite(campaign.weight) and 0 < campaign.weight <= _MAX_WEIGHT):
-        raise BadInputError(f"weight: {campaign.weight} is not above 0 and at most {_MAX_WEIGHT}")
+    if not _MIN_WEIGHT <= campaign.weight <= _MAX_WEIGHT:
+        raise BadInputError(f"weight: {campaign.weight} is not from {_MIN_WEIGHT} to {_MAX_WEIGHT}")
 
 
 def _check_sender(sender: str, senders: Collection[str]) -> None:

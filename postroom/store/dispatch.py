@@ -77,7 +77,7 @@ class Dispatch:
             [self._turns(route.account, route.lane), *self._records()],
             [
                 route.campaign_id,
-                f"{account_lane}|{route.weight:g}|{route.batch_size}",
+                f"{account_lane}|{route.weight:.6f}|{route.batch_size}",
                 account_lane,
             ],
         )

@@ -40,8 +40,10 @@ def headers(count: int) -> dict[str, str]:
         ({"on_ambiguous": "maybe"}, "on_ambiguous: 'maybe' is neither"),
         ({"batch_size": 0}, "batch_size: 0 is not from 1 to 500"),
         ({"batch_size": 501}, "batch_size: 501 is not from 1 to 500"),
-        ({"weight": 0}, "weight: 0 is not above 0"),
-        ({"weight": float("nan")}, "weight: nan is not above 0"),
+        ({"weight": 0}, "weight: 0 is not from 0.01 to 1000"),
+        ({"weight": 0.009}, "weight: 0.009 is not from"),
+        ({"weight": 1000.1}, "weight: 1000.1 is not from"),
+        ({"weight": float("nan")}, "weight: nan is not from"),
         ({"send_at": NAIVE}, "send_at: 2027-03-01T12:00:00 has no time zone"),
         ({"not_after": NAIVE}, "not_after: 2027-03-01T12:00:00 has no time zone"),
         (
