@@ -22,6 +22,7 @@ class Purse(Protocol):
     """The budget, as far as the limiter asks it. Store errors are waited out behind it."""
 
     def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait: ...
+    def withdraw(self, account: AccountName, waiter: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,9 @@ class Limiter:
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=answer.seconds)
             if waited > self.max_wait_seconds:
                 # Overtaken again and again: the batch is put back before its lease lapses.
+                self.purse.withdraw(account, ask.waiter)
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=0.0)
             self.sleep(answer.seconds)
             waited += answer.seconds
+        self.purse.withdraw(account, ask.waiter)
         raise BudgetExhaustedError("the worker is stopping", seconds=0.0)

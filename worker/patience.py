@@ -34,6 +34,11 @@ class PatientBudget:
         with suppress(StoreUnavailableError):
             self._budget.settle(account, grant, counted=counted, unsent=unsent)
 
+    def withdraw(self, account: AccountName, waiter: str) -> None:
+        """Leave the line, once: it forgets who does not come back, a second later."""
+        with suppress(StoreUnavailableError):
+            self._budget.withdraw(account, waiter)
+
     def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
         return self._waiting(self._budget.throttled, account, factor=factor, refused=refused)
 

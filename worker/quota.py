@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -49,6 +49,8 @@ class QuotaKeeper:
 
     accounts: Mapping[AccountName, AccountSettings]
     limiter: LimiterSettings
+    lease_seconds: float
+    """Whoever has not renewed his claim for so long is dead, and his grants with him."""
     read: Callable[[AccountName], AccountFacts]
     turns: Turns
     budgets: Budgets
@@ -76,7 +78,8 @@ class QuotaKeeper:
             self._halt(account, "sending is disabled for the account in SES")
         elif facts.enforcement_status == "SHUTDOWN":
             self._halt(account, "SES has shut sending off for the account (SHUTDOWN)")
-        self._observe(account, _allowance(facts, settings, self.limiter))
+        allowance = _allowance(facts, settings, self.limiter)
+        self._observe(account, replace(allowance, grant_seconds=2 * self.lease_seconds))
 
     def _unreadable(
         self, account: AccountName, settings: AccountSettings, fault: AccountUnreadableError
@@ -130,6 +133,7 @@ def _allowance(
         quota=_UNLIMITED if quota is None else quota * settings.share,
         # What is left to others by our share is theirs to send: only what is beyond it is ours.
         sent=max(0.0, facts.sent_last_24_hours - (quota or 0.0) * (1 - settings.share)),
+        counted=facts.sent_last_24_hours,
     )
 
 
@@ -138,12 +142,19 @@ def _configured(settings: AccountSettings, limiter: LimiterSettings) -> Allowanc
 
 
 def _made(
-    settings: AccountSettings, limiter: LimiterSettings, *, rate: float, quota: float, sent: float
+    settings: AccountSettings,
+    limiter: LimiterSettings,
+    *,
+    rate: float,
+    quota: float,
+    sent: float,
+    counted: float = -1.0,
 ) -> Allowance:
     return Allowance(
         rate=min(rate, settings.max_send_rate or float("inf")),
         quota=quota,
         sent=sent,
+        counted=counted,
         window_seconds=settings.quota_window_seconds,
         cells=limiter.window_cells,
         burst_seconds=limiter.burst_seconds,

@@ -218,6 +218,7 @@ def _quota(ground: _Ground) -> QuotaKeeper:
     return QuotaKeeper(
         accounts={AccountName(name): account for name, account in accounts.items()},
         limiter=ground.settings.limiter,
+        lease_seconds=ground.settings.worker.lease_seconds,
         read=partial(read_account_of, ground.clients),
         turns=QuotaTurns(ground.store),
         budgets=ground.budget,

@@ -80,6 +80,10 @@ class Allowance:
     requests_per_second: float
     refresh_seconds: float
     reserved_share: float = 0.0
+    counted: float = -1.0
+    """Recipients that SES counts in the window, whoever sent them; -1 is unknown."""
+    grant_seconds: float = 60.0
+    """A grant that is not settled after so long is nobody's any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +119,14 @@ class Budget:
         keys = self._store.keys.account(account)
         granted, wait_ms, why, text, holds = self._store.run(
             "take_budget",
-            [keys.budget, keys.window, keys.line, keys.asks, keys.served],
+            [keys.budget, keys.window, keys.line, keys.asks, keys.served, keys.grants],
             [
                 ask.waiter,
                 ask.wanted,
                 _LANES[ask.lane],
                 int(ask.bulk_request),
                 int(max_wait_seconds * 1000),
-                f"{ask.weight:f}",
+                f"{ask.weight:.6f}",
                 ask.campaign_id,
             ],
         )
@@ -133,13 +137,21 @@ class Budget:
         )
 
     def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
-        """Say what became of a grant: `counted` by SES, `unsent` never left us."""
+        """Say what became of a grant: `counted` by SES, `unsent` never left us.
+
+        One that is never settled is given back by `observe`, as far as SES did not count it.
+        """
         keys = self._store.keys.account(account)
         self._store.run(
             "settle_budget",
-            [keys.budget, keys.window],
-            [grant.stamp, grant.recipients, counted, unsent],
+            [keys.budget, keys.window, keys.grants],
+            [grant.stamp, counted, unsent],
         )
+
+    def withdraw(self, account: AccountName, waiter: str) -> None:
+        """Leave the line: the waiter will not come back."""
+        keys = self._store.keys.account(account)
+        self._store.run("leave_line", [keys.line, keys.asks], [waiter])
 
     def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
         """SES refused for the rate: multiply the allowed rate by `factor`; return it."""
@@ -151,7 +163,7 @@ class Budget:
         keys = self._store.keys.account(account)
         more, _foreign = self._store.run(
             "observe_account",
-            [keys.budget, keys.window],
+            [keys.budget, keys.window, keys.grants],
             [
                 allowance.rate,
                 allowance.quota,
@@ -163,6 +175,8 @@ class Budget:
                 allowance.requests_per_second,
                 allowance.refresh_seconds,
                 allowance.reserved_share,
+                allowance.counted,
+                allowance.grant_seconds,
             ],
         )
         return bool(more)

@@ -52,9 +52,11 @@ class AccountKeys:
     line: str
     """Sorted set: who waits for tokens, in order."""
     asks: str
-    """Hash: waiter -> recipients wanted|requests|when it was told to come back."""
+    """Hash: waiter -> recipients wanted|requests|when it was told to come back|weight|campaign."""
     served: str
     """Hash: campaign -> recipients granted, divided by its weight; for turns in the line."""
+    grants: str
+    """Hash: stamp of a grant -> its recipients, until it is settled."""
     poll: str
     """String: who reads the quota from SES; expires."""
     asked: str
@@ -98,6 +100,7 @@ class Keys:
             line=f"{tag}line",
             asks=f"{tag}asks",
             served=f"{tag}served",
+            grants=f"{tag}grants",
             poll=f"{tag}poll",
             asked=f"{tag}asked",
         )

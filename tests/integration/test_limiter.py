@@ -134,6 +134,9 @@ class Overtaken:
     def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
         return Wait(why=Why.RATE, seconds=0.05, detail="", holds=1)
 
+    def withdraw(self, account: AccountName, waiter: str) -> None:
+        self.withdrawn = waiter
+
 
 def test_whoever_is_overtaken_for_too_long_puts_the_batch_back() -> None:
     """A lease is renewed by calls only: no batch is held in hand for long without one."""
@@ -233,6 +236,23 @@ def test_those_behind_a_killed_process_go_on(processes: Processes) -> None:
         ask = Ask(waiter=f"dead {number}", wanted=5, campaign_id=CampaignId("c1"), **usual)
         dead.budget.take(ACCOUNT, ask, max_wait_seconds=5)
     assert alive.take(5, "alive").recipients == 5
+
+
+def test_those_behind_a_process_that_stops_go_on_at_once(processes: Processes) -> None:
+    """A deployment stops all of its processes one after the other, each with a full line."""
+    ending, alive = processes(), processes(max_wait_seconds=30.0)
+    ending.allow(20.0)
+    keys = alive.store.keys.account(ACCOUNT)
+    with ThreadPoolExecutor(12) as threads:
+        waits = [threads.submit(ending.take, 5, f"ending {number}") for number in range(12)]
+        wait_until(lambda: alive.store.client.zcard(keys.line) >= 8, "all stand in line")
+        ending.stopping.ask()
+        assert {type(one.exception(timeout=10)) for one in waits} <= {
+            BudgetExhaustedError,
+            type(None),
+        }
+    assert alive.store.client.zcard(keys.line) == 0
+    assert alive.store.client.hlen(keys.asks) == 0
 
 
 class TestRedisAway:

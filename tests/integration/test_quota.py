@@ -66,6 +66,7 @@ def keeper(
         return QuotaKeeper(
             accounts={AccountName(name): one for name, one in changed.accounts.items()},
             limiter=msgspec.structs.replace(settings.limiter, refresh_seconds=refresh_seconds),
+            lease_seconds=settings.worker.lease_seconds,
             read=partial(read_account_of, Clients(changed)),
             turns=QuotaTurns(store),
             budgets=Budget(store),

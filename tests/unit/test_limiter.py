@@ -20,9 +20,13 @@ ASK = Ask(
 class Purse:
     def __init__(self, *answers: Grant | Wait) -> None:
         self.answers = list(answers)
+        self.withdrawn: list[str] = []
 
     def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
         return self.answers.pop(0)
+
+    def withdraw(self, account: AccountName, waiter: str) -> None:
+        self.withdrawn.append(waiter)
 
 
 def take(*answers: Grant | Wait, slept: list[float]) -> Grant:
@@ -54,3 +58,33 @@ def test_a_long_or_unknown_wait_is_not_sat_out_with_a_batch_in_hand(
     with pytest.raises(BudgetExhaustedError) as raised:
         take(wait(why, seconds), slept=slept)
     assert (raised.value.seconds, slept) == (seconds, [])
+
+
+class TestLeavingTheLine:
+    """Whoever stands in the line is reckoned with by all behind: nobody stays there for nothing."""
+
+    def limiter(self, purse: Purse, *stops: bool) -> Limiter:
+        stopping = iter(stops)
+        return Limiter(
+            purse=purse,
+            sleep=lambda _: None,
+            stopping=lambda: next(stopping, False),
+            max_wait_seconds=5.0,
+        )
+
+    def test_when_the_process_stops(self) -> None:
+        purse = Purse(wait(Why.RATE, 0.5))
+        with pytest.raises(BudgetExhaustedError, match="stopping"):
+            self.limiter(purse, False, True).take(AccountName("main"), ASK)
+        assert purse.withdrawn == [ASK.waiter]
+
+    def test_when_others_overtook_for_too_long(self) -> None:
+        purse = Purse(*[wait(Why.RATE, 4.0)] * 3)
+        with pytest.raises(BudgetExhaustedError, match="send rate"):
+            self.limiter(purse).take(AccountName("main"), ASK)
+        assert purse.withdrawn == [ASK.waiter]
+
+    def test_not_with_a_grant(self) -> None:
+        purse = Purse(wait(Why.RATE, 0.5), Grant(recipients=1, stamp="1", holds=1))
+        self.limiter(purse).take(AccountName("main"), ASK)
+        assert purse.withdrawn == []

@@ -1,23 +1,29 @@
 -- settle_budget: after a call, date what SES counted to the moment of its answer, and give back
 -- the rest. SES counts a mail when it accepts it, so dating it to the answer keeps it in our
 -- window for at least as long as in SES's.
+-- A grant that is not known any more was settled, or given back after its time: what SES counted
+-- is added, and nothing taken off.
 -- KEYS[1]  budget, a hash     KEYS[2]  window, a hash slice -> recipients
--- ARGV     stamp of the grant, granted, counted by SES, never sent
+-- KEYS[3]  grants, a hash stamp (slice.number) -> recipients
+-- ARGV     stamp of the grant, counted by SES, never sent
 -- Returns  recipients used in the window
-local budget, window = KEYS[1], KEYS[2]
-local stamp, granted = ARGV[1], tonumber(ARGV[2])
-local counted, unsent = tonumber(ARGV[3]), tonumber(ARGV[4])
+local budget, window, grants = KEYS[1], KEYS[2], KEYS[3]
+local stamp, counted, unsent = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 local has = redis.call('HMGET', budget, 'used', 'first', 'slice_seconds', 'tokens', 'rate', 'burst_seconds')
 local used, first = tonumber(has[1] or '') or 0, tonumber(has[2] or '') or 0
 local current = math.floor(now / (tonumber(has[3] or '') or 300))
+local granted = tonumber(redis.call('HGET', grants, stamp) or '') or 0
+local slice = tonumber(string.match(stamp, '^%d+'))
 
-if tonumber(stamp) >= first then
-  local there = tonumber(redis.call('HGET', window, stamp) or '') or 0
+if redis.call('HDEL', grants, stamp) == 0 then
+  unsent = 0
+elseif slice >= first then
+  local there = tonumber(redis.call('HGET', window, slice) or '') or 0
   local taken = math.min(granted, there)
-  if taken > 0 then redis.call('HINCRBY', window, stamp, -taken) end
+  if taken > 0 then redis.call('HINCRBY', window, slice, -taken) end
   used = used - taken
 end
 if counted > 0 then

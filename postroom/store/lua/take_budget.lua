@@ -7,10 +7,11 @@
 -- KEYS[3]  line, a sorted set of waiters            KEYS[4]  asks, a hash waiter ->
 --          recipients wanted|SendBulkEmail requests|when it was told to come back|weight|campaign
 -- KEYS[5]  served, a hash campaign -> recipients granted, divided by its weight
+-- KEYS[6]  grants, a hash stamp (slice.number) -> recipients granted, until settled
 -- ARGV     waiter, wanted, lane (0 transactional, 1 bulk), SendBulkEmail requests (0 or 1),
 --          longest wait in ms that is worth standing in line for, weight, campaign
 -- Returns  {granted, ms to wait, why (rate, requests, quota, halted, paused, unknown), stamp or detail,
---          recipients that the bucket can hold}
+--          recipients that the bucket can hold}. An error for a weight that is not above 0
 local LATE_SECONDS = 1
 local SANDBOX_RATE, EARLY_SECONDS = 1.25, 0.03
 local MOST_SERVED, SERVED_SECONDS = 256, 3600
@@ -18,6 +19,10 @@ local budget, window, line, asks, served = KEYS[1], KEYS[2], KEYS[3], KEYS[4], K
 local waiter, wanted, lane = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local requests, max_wait = tonumber(ARGV[4]), tonumber(ARGV[5])
 local weight, campaign = tonumber(ARGV[6]), ARGV[7]
+-- Divided by, it would stay in `served_now` of the account and end fairness for all.
+if not (weight and weight > 0 and weight < math.huge) then
+  return redis.error_reply('no weight to reckon with: ' .. ARGV[6])
+end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
@@ -182,4 +187,7 @@ if requests > 0 and request_rate > 0 then
   redis.call('HSET', budget, 'request_tokens', request_tokens - 1, 'request_at', string.format('%.6f', now))
 end
 redis.call('HINCRBY', window, current, wanted)
-return {wanted, 0, '', tostring(current), math.floor(holds)}
+-- Whoever dies before he settles leaves this behind: see observe_account.
+local stamp = current .. '.' .. redis.call('HINCRBY', budget, 'grant', 1)
+redis.call('HSET', KEYS[6], stamp, wanted)
+return {wanted, 0, '', stamp, math.floor(holds)}
