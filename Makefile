@@ -21,7 +21,12 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "postroom: Python 3.11 or newer is needed and $(PYTHON) is not; try make PYTHON=python3.12" >&2; \
 	    exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if test -e $(VENV) && ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    echo "postroom: $(VENV) is not whole; making it anew"; rm -rf $(VENV); fi
+	@test -e $(VENV) || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "postroom: $(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; \
+	    exit 2; }
+	@test -e $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
@@ -60,7 +65,7 @@ worker: setup ## Run one worker (POSTROOM_REDIS_URL, POSTROOM_CONFIG)
 producer: setup ## Run one producer
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh producer
 
-flower: setup ## Run Flower, read-only, on http://127.0.0.1:5555
+flower: setup ## Run Flower, read-only, on this machine alone (FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh flower
 
 up: setup ## Start a local stack (Redis, simulator, producer, worker) until Ctrl-C
