@@ -68,8 +68,8 @@ producer: setup ## Run one producer
 flower: setup ## Run Flower, read-only, on this machine alone (FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/entrypoint.sh flower
 
-up: setup ## Start a local stack (Redis, simulator, producer, worker) until Ctrl-C
-	@exec $(BIN)/postroom up
+up: setup ## Start a local stack (Redis, simulator, producer, worker) until Ctrl-C; KEEP=1 keeps its data
+	@exec $(BIN)/postroom up $(if $(KEEP),--keep)
 
 # The locks serve every Python from 3.11 on and every platform, and name no package index.
 # requirements-runtime.lock is what the image installs: no test tools, the same versions.

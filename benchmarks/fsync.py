@@ -1,7 +1,6 @@
 """What `appendfsync always` costs, beside the `everysec` that Redis comes with."""
 
 from benchmarks.lab import lab, report
-from benchmarks.watching import watch
 from postroom.localstack.stack import Shape
 
 _RECIPIENTS = 100_000
@@ -9,8 +8,8 @@ _RECIPIENTS = 100_000
 
 def main() -> None:
     for policy in ("everysec", "always"):
-        with lab(Shape(workers=1, latency_ms=60)) as room, watch(room) as see:
-            see.store.client.config_set("appendfsync", policy)
+        shape = Shape(workers=1, latency_ms=60, redis_options=("--appendfsync", policy))
+        with lab(shape) as room:
             figures = room.run(_RECIPIENTS)
         report("fsync", appendfsync=policy, mails_per_second=figures.mails_per_second)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from uuid import uuid4
 
 import typer
+from rich.console import Console
 
 from postroom import clock, settings
 from postroom.cli import view
@@ -18,10 +19,11 @@ from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.following import follow
 from postroom.cli.session import opened, without_password
 from postroom.cli.submitting import handed_in
-from postroom.cli.wording import many
-from postroom.errors import PostroomError
+from postroom.cli.wording import many, printable
+from postroom.errors import BadInputError, PostroomError
 from postroom.localstack import simulator
 from postroom.localstack.stack import LocalStack, Shape, checkout
+from postroom.localstack.supervisor import Supervisor
 from postroom.model import State, Status
 from postroom.records import status_record
 
@@ -44,26 +46,55 @@ def up(
     quota: Annotated[int, typer.Option(help="Recipients in 24 hours; -1: unlimited.")] = 50_000,
     latency_ms: Annotated[float, typer.Option(help="How long the SES takes to answer.")] = 60,
     *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the data for the next time, and begin with it.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Where --keep has it; else .postroom/ of the checkout.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Run a local stack until Ctrl-C: Redis, an SES, producers and workers."""
+    """Run a local stack until Ctrl-C: Redis, an SES, producers and workers.
+
+    What dies is said and replaced. Should the stack end badly, its logs stay.
+    """
     shape = Shape(
         workers=workers, producers=producers, rate=rate, quota=quota, latency_ms=latency_ms
     )
     console = notes()
     with _stopping():
-        stack = LocalStack(shape)
+        kept = _kept_data(data) if keep else None
+        stack = LocalStack(shape, data=kept)
         console.print(_starting(stack, shape))
         with stack:
             _tell(stack, as_json=as_json)
-            try:
-                while True:
-                    stack.check()
-                    clock.sleep(_LOOK_SECONDS)
-            except KeyboardInterrupt:
-                console.print("\nstopping: workers settle what they hold ...")
+            if kept:
+                console.print(f"The data stays for the next `--keep`, in {kept}.")
+            _watch_over(stack, console)
     console.print("Nothing is left running.")
     return 0
+
+
+def _watch_over(stack: LocalStack, console: Console) -> None:
+    """Return at Ctrl-C. Who died meanwhile and could not be replaced leaves the logs behind."""
+    supervisor = Supervisor(stack, lambda line: console.print(printable(line)))
+    try:
+        while True:
+            supervisor.look()
+            clock.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        console.print("\nstopping: workers settle what they hold ...")
+    if dead := stack.died():
+        stack.keep_logs()
+        names = ", ".join(program.name for program in dead)
+        console.print(f"{names} had died; the logs stay in {stack.folder}")
+
+
+def _kept_data(chosen: Path | None) -> Path:
+    """Where `--keep` keeps the data. Raises `BadInputError`."""
+    if settings.environment().get("POSTROOM_REDIS_URL"):
+        raise BadInputError("--keep is for the stack's own Redis; POSTROOM_REDIS_URL is set")
+    return (chosen or checkout() / ".postroom").absolute()
 
 
 def demo(*, as_json: AsJson = False) -> None:

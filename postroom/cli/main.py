@@ -37,12 +37,14 @@ def run(arguments: Sequence[str]) -> int:
     except BadInputError as error:
         return _said(str(error), 2)
     except PostroomError as error:
-        return _said(str(error), 1)
+        return _said(str(error), 1, notes=getattr(error, "__notes__", ()))
     except KeyboardInterrupt:
         return 130
 
 
-def _said(line: str, code: int) -> int:
-    """Write one line; whatever stands in somebody's file cannot move the cursor."""
+def _said(line: str, code: int, *, notes: Sequence[str] = ()) -> int:
+    """Write one line, and its notes below; somebody's file or log cannot move the cursor."""
     sys.stderr.write(f"postroom: {printable(line)}\n")
+    for note in notes:
+        sys.stderr.write(f"{printable(note)}\n")
     return code

@@ -1,5 +1,6 @@
 """Child processes with their logs, none of which outlives this one."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -7,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from postroom.localstack import guard
 from postroom.localstack.program import Program
 
 _STOP_SECONDS: Final = 15.0
@@ -15,18 +17,19 @@ _STOP_SECONDS: Final = 15.0
 class Crew:
     """Starts programs, ends them, and tells the guard of both; see guard.py."""
 
-    def __init__(self, *, environ: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, *, environ: Mapping[str, str], cwd: Path, held: Sequence[int] = ()) -> None:
+        """The guard keeps the descriptors `held` open until all of them have ended."""
         self._environ: Final = environ
         self._cwd: Final = cwd
         self._programs: Final[list[Program]] = []
-        self._temporary: Final = tempfile.TemporaryDirectory(prefix="postroom-")
-        self.folder: Final = Path(self._temporary.name)
+        self.folder: Final = Path(tempfile.mkdtemp(prefix="postroom-"))
         self._guard: Final = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "postroom.localstack.guard", str(self.folder)],
             env=dict(environ),
             cwd=cwd,
             stdin=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=held,
             text=True,
         )
 
@@ -55,12 +58,19 @@ class Crew:
         for program in self._programs:
             program.check()
 
-    def close(self) -> None:
-        """End whatever is left, newest first, and remove the logs."""
+    def died(self) -> list[Program]:
+        """Return the programs that have ended and were not asked to."""
+        return [program for program in self._programs if not program.alive]
+
+    def close(self, *, keep_logs: bool = False) -> None:
+        """End whatever is left, newest first, and remove the logs unless they are kept."""
         for program in reversed(tuple(self._programs)):
             self.end([program])
+        if keep_logs:
+            self._tell(guard.KEEP)
         self._guard.communicate()
-        self._temporary.cleanup()
+        if not keep_logs:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tell(self, line: str) -> None:
         if self._guard.stdin is None:

@@ -1,9 +1,10 @@
 """`python -m postroom.localstack.guard FOLDER`: ends the local stack when its owner has died.
 
 The owner writes `+PID` for every process group it starts and `-PID` for every one it has
-ended, and keeps the pipe open. However the owner ends, `kill -9` included, the kernel closes
-the pipe; what is left on the list is ended here, and the folder is removed. (Linux'
-PR_SET_PDEATHSIG would not do: it fires when the starting *thread* ends, and macOS has none.)
+ended, `=` when the folder is to stay, and keeps the pipe open. However the owner ends,
+`kill -9` included, the kernel closes the pipe; what is left on the list is ended here, and the
+folder is removed. (Linux' PR_SET_PDEATHSIG would not do: it fires when the starting
+*thread* ends, and macOS has none.)
 """
 
 import os
@@ -18,24 +19,26 @@ from typing import Final
 from postroom import clock
 
 GRACE_SECONDS: Final = 10.0
+KEEP: Final = "="
 _PAUSE_SECONDS: Final = 0.05
 
 
 def main() -> None:
-    for pid in left_over(sys.stdin):
+    told = sys.stdin.read().split()
+    for pid in left_over(told):
         end(pid)
-    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    if KEEP not in told:
+        shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
-def left_over(lines: Iterable[str]) -> list[int]:
-    """Read the pipe to its end; return what was started and not ended, newest first."""
+def left_over(told: Iterable[str]) -> list[int]:
+    """Return what was started and not ended, newest first."""
     started: list[int] = []
-    for line in lines:
-        sign, pid = line[:1], int(line[1:])
-        if sign == "+":
-            started.append(pid)
-        else:
-            started.remove(pid)
+    for line in told:
+        if line[0] == "+":
+            started.append(int(line[1:]))
+        elif line[0] == "-":
+            started.remove(int(line[1:]))
     return started[::-1]
 
 

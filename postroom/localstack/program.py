@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from postroom import clock
 from postroom.errors import PostroomError
 
 
 class LocalStackError(PostroomError):
-    """A process of the local stack is missing or died: the text says which, and its last lines."""
+    """A process of the local stack is missing or died: says which; its last lines are notes."""
 
 
 class Program:
@@ -28,6 +29,7 @@ class Program:
         log: Path,
     ) -> None:
         self.name: Final = name
+        self.command: Final = command
         self.log: Final = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs
@@ -40,6 +42,7 @@ class Program:
                 start_new_session=True,
             )
         self.pid: Final = self._process.pid
+        self.started_at: Final = clock.now()
 
     @property
     def alive(self) -> bool:
@@ -66,15 +69,21 @@ class Program:
 
     def check(self) -> None:
         """Raise `LocalStackError` with the last lines of the log when the process has ended."""
-        code = self._process.poll()
-        if code is not None:
-            how = f"{self.name} ended by itself (exit code {code})"
-            raise LocalStackError(how + self.last_lines())
+        if not self.alive:
+            error = LocalStackError(f"{self.name} ended by itself ({self.ending})")
+            for line in self.last_lines():
+                error.add_note(line)
+            raise error
 
-    def last_lines(self, count: int = 15) -> str:
+    @property
+    def ending(self) -> str:
+        """How it ended. It must have ended."""
+        code = self._process.returncode
+        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+    def last_lines(self, count: int = 15) -> list[str]:
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        lines = text.rstrip().splitlines()[-count:]
-        return "".join(f"\n  | {line}" for line in lines) or " and said nothing"
+        return [f"  | {line}" for line in text.rstrip().splitlines()[-count:]]
 
 
 def free_port() -> int:

@@ -45,9 +45,23 @@ _ADVICE: Final = (
 )
 
 
-def command(path: str, *, port: int, folder: Path) -> list[str]:
+def locked(folder: Path, password: str) -> Path:
+    """Write a configuration that shuts out other users of this machine; return where it is.
+
+    A Redis without a password on the loopback lets every one of them write files as its owner
+    (CONFIG SET dir). On the command line they would see the password.
+    """
+    file = folder / "redis.conf"
+    file.touch(mode=0o600)
+    rules = f'requirepass {password}\nrename-command CONFIG ""\n'
+    file.write_text(rules, encoding="ascii")
+    return file
+
+
+def command(path: str, *, port: int, folder: Path, config: Path | None = None) -> list[str]:
     """How it is started: it keeps an append-only file and never evicts, like a real one."""
-    listen = [path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    listen = [path, *([str(config)] if config else []), "--port", str(port), "--bind", "127.0.0.1"]
+    listen += ["--dir", str(folder)]
     keep = ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
     return [*listen, *keep]
 

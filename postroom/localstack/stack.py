@@ -1,5 +1,7 @@
 """The local stack: everything a campaign needs, as child processes of this one."""
 
+import os
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ from typing import Final, Self
 from postroom import clock, settings
 from postroom.localstack import environment, redis_server, simulator
 from postroom.localstack.crew import Crew
+from postroom.localstack.kept import held_lock
 from postroom.localstack.program import LocalStackError, Program, free_port
 from postroom.store import presence
 from postroom.store.connection import Store
@@ -35,25 +38,34 @@ class Shape:
     latency_ms: float = 0.0
     simulator_options: tuple[str, ...] = ()
     """Further flags of `python -m simulator`."""
+    redis_options: tuple[str, ...] = ()
+    """Further flags of `redis-server`: its CONFIG is switched off."""
 
 
 class LocalStack:
     """Starts on entering; on leaving ends every process, in the order that loses nothing.
 
     The Redis of POSTROOM_REDIS_URL and the SES of AWS_ENDPOINT_URL_SESV2 are used where
-    `environ` has them. Should this process die without leaving, the guard ends the others.
+    `environ` has them. Its own Redis writes to `data`, where one is given, and begins with what
+    is there. Should this process die without leaving, the guard ends the others. When it is
+    left by an error, the logs stay, and a note of the error says where.
     Raises `LocalStackError`.
     """
 
     def __init__(
-        self, shape: Shape | None = None, *, environ: Mapping[str, str] | None = None
+        self,
+        shape: Shape | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        data: Path | None = None,
     ) -> None:
         self._shape: Final = shape or Shape()
         given = settings.environment() if environ is None else environ
         root = checkout()
         self._redis_port: Final = free_port()
         self._ses_port: Final = free_port()
-        own_redis = f"redis://127.0.0.1:{self._redis_port}/0"
+        self._password: Final = secrets.token_hex(16)
+        own_redis = f"redis://:{self._password}@127.0.0.1:{self._redis_port}/0"
         self.own_redis: Final = not given.get("POSTROOM_REDIS_URL")
         self.redis_url: Final = own_redis if self.own_redis else given["POSTROOM_REDIS_URL"]
         self.own_ses: Final = environment.given_ses(given) is None
@@ -64,13 +76,16 @@ class LocalStack:
         self.workers: Final[list[Program]] = []
         self.producers: Final[list[Program]] = []
         self._numbers: Final = {kind: count(1) for kind in _APPS}
-        self._crew: Final = Crew(environ=self.environ, cwd=root)
+        self._data: Final = data
+        self._lock: Final = [held_lock(data)] if data else []
+        self._keep_logs = False
+        self._crew: Final = Crew(environ=self.environ, cwd=root, held=self._lock)
 
     def __enter__(self) -> Self:
         try:
             self._start()
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 
@@ -80,11 +95,14 @@ class LocalStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            self.keep_logs()
+            error.add_note(f"logs: {self.folder}")
         self.stop()
 
     @property
     def folder(self) -> Path:
-        """Where the logs and Redis' file are while the stack runs."""
+        """Where the logs and, unless it is kept elsewhere, Redis' file are while it runs."""
         return self._crew.folder
 
     def start_worker(self) -> Program:
@@ -99,6 +117,25 @@ class LocalStack:
         program.signal(how)
         program.wait(_START_SECONDS)
         self._crew.forget(program)
+
+    def died(self) -> list[Program]:
+        """Return the programs that have ended and were not asked to."""
+        return self._crew.died()
+
+    def replace(self, program: Program) -> Program:
+        """Start another in the place of a program that died. Redis begins with its file."""
+        self._crew.forget(program)
+        if program in self.workers:
+            self.workers.remove(program)
+            return self.start_worker()
+        if program in self.producers:
+            self.producers.remove(program)
+            return self.start_producer()
+        return self._crew.start(program.name, program.command)
+
+    def keep_logs(self) -> None:
+        """Let the folder stay when the stack ends."""
+        self._keep_logs = True
 
     def check(self) -> None:
         """Raise `LocalStackError` with the last lines of its log when a process has ended."""
@@ -117,7 +154,9 @@ class LocalStack:
         self._crew.end([*self.workers, *self.producers])
         self.workers.clear()
         self.producers.clear()
-        self._crew.close()
+        self._crew.close(keep_logs=self._keep_logs)
+        while self._lock:
+            os.close(self._lock.pop())
 
     def _start(self) -> None:
         if self.own_redis:
@@ -133,9 +172,13 @@ class LocalStack:
 
     def _start_redis(self) -> None:
         binary = redis_server.binary(self.environ)
-        folder = self._crew.folder
-        command = redis_server.command(binary, port=self._redis_port, folder=folder)
-        self._crew.start("redis", command)
+        command = redis_server.command(
+            binary,
+            port=self._redis_port,
+            folder=self._data or self.folder,
+            config=redis_server.locked(self.folder, self._password),
+        )
+        self._crew.start("redis", [*command, *self._shape.redis_options])
 
     def _start_simulator(self) -> None:
         shape = self._shape

@@ -1,13 +1,16 @@
 """The local stack starts, can be harmed, and leaves nothing running."""
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from postroom import settings
 from postroom.localstack import environment, redis_server, simulator
@@ -48,6 +51,22 @@ def test_it_leaves_no_process_and_no_folder() -> None:
     assert not folder.exists()
 
 
+def test_no_other_user_of_the_machine_gets_into_its_redis() -> None:
+    with LocalStack(GROUND, environ=OWN) as stack:
+        port = int(stack.redis_url.rpartition(":")[2].removesuffix("/0"))
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        with (
+            redis.Redis.from_url(stack.redis_url) as ours,
+            pytest.raises(redis.ResponseError, match="unknown command"),
+        ):
+            ours.config_set("dir", "/tmp")
+        password = stack.redis_url.split(":")[2].partition("@")[0]
+        seen = [" ".join(one.cmdline()) for one in children(os.getpid())]
+        assert [line for line in seen if password in line] == []
+        assert stat.S_IMODE((stack.folder / "redis.conf").stat().st_mode) == 0o600
+
+
 def test_a_worker_that_is_killed_can_be_followed_by_another() -> None:
     with LocalStack(Shape(workers=1, producers=0), environ=OWN) as stack:
         first = stack.workers[0]
@@ -61,10 +80,15 @@ def test_a_worker_that_is_killed_can_be_followed_by_another() -> None:
 
 def test_a_program_that_dies_is_told_with_its_last_lines() -> None:
     broken = Shape(workers=0, producers=0, simulator_options=("--no-such-flag",))
-    with pytest.raises(
-        LocalStackError, match=r"simulator ended by itself \(exit code 2\)\n(.*\n)*.*no-such-flag"
-    ):
-        LocalStack(broken, environ=OWN).__enter__()
+    stack = LocalStack(broken, environ=OWN)
+    with pytest.raises(LocalStackError) as told:
+        stack.__enter__()
+    assert str(told.value) == "simulator ended by itself (exit code 2)"
+    *lines, where = told.value.__notes__
+    assert "no-such-flag" in "".join(lines)
+    assert where == f"logs: {stack.folder}"
+    assert (stack.folder / "simulator.log").exists()
+    shutil.rmtree(stack.folder)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
