@@ -7,14 +7,13 @@ import msgspec
 
 from postroom import clock
 from postroom import settings as settings_module
-from postroom.accounts import Accounts
+from postroom.accounts import Accounts, AccountStatus
 from postroom.address import normal, sendable
 from postroom.doctor import Complaint, Doctor
 from postroom.errors import UnknownCampaignError
 from postroom.janitor import Finding
 from postroom.model import (
     AccountName,
-    AccountStatus,
     BadRow,
     Campaign,
     CampaignId,
@@ -30,7 +29,6 @@ from postroom.publish import Publisher
 from postroom.retrying import Retrier, Wanted
 from postroom.settings import Settings
 from postroom.shipping import Recipients
-from postroom.store.budget import Budget
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
@@ -52,7 +50,6 @@ class Postroom:
         if redis_url is not None:
             redis = msgspec.structs.replace(read.redis, url=redis_url)
             read = msgspec.structs.replace(read, redis=redis)
-        self._settings: Final = read
         self._store: Final = Store(read.redis, client_name="postroom-client")
         self._publisher: Final = Publisher(read.redis)
         self._submitter: Final = Submitter(self._store, read, self._publisher)
@@ -61,6 +58,8 @@ class Postroom:
         self._dispatch: Final = Dispatch(self._store, read)
         self._suppression: Final = Suppression(self._store)
         self._accounts: Final = Accounts(self._store, read, self._dispatch, self._publisher)
+        self._doctor: Final = Doctor(self._store, read, self._publisher)
+        self._statuses: Final = StatusReader(self._store, self._dispatch)
 
     def submit(
         self,
@@ -129,14 +128,14 @@ class Postroom:
 
     def status(self, campaign_id: CampaignId) -> Status:
         """Raises `UnknownCampaignError`."""
-        return self._reader().read(campaign_id)
+        return self._statuses.read(campaign_id)
 
     def list(self, limit: int = 50) -> list[Status]:
         """Return the newest campaigns, newest first."""
         known, gone = [], []
         for campaign_id in self._campaigns.newest(limit):
             try:
-                known.append(self._reader().read(campaign_id))
+                known.append(self._statuses.read(campaign_id))
             except UnknownCampaignError:
                 gone.append(campaign_id)
         self._campaigns.forget(gone)
@@ -146,7 +145,8 @@ class Postroom:
         self, campaign_id: CampaignId, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
     ) -> Iterator[Status]:
         """Yield how a campaign stands until it is over; its rate is that of the last seconds."""
-        for status in paced(self._each(campaign_id), clock.now):
+        statuses = iter(lambda: self.status(campaign_id), None)
+        for status in paced(statuses, clock.now):
             yield status
             if over(status):
                 return
@@ -166,8 +166,8 @@ class Postroom:
         standing = self._campaigns.standing(campaign_id)
         route = standing.route(campaign_id)
         # The account first: a worker could take the campaign before the account is let go.
-        if route and not standing.over and self._halted(route.account):
-            self._accounts.resume(route.account)
+        if route and not standing.over:
+            self._accounts.resume_halted(route.account)
         self._campaigns.resume(campaign_id)
         if route:
             self._dispatch.wake(route)
@@ -224,11 +224,11 @@ class Postroom:
 
     def examine(self) -> Sequence[Complaint]:
         """Return what is wrong on Redis, and the command that mends it. Changes nothing."""
-        return self._doctor().examine()
+        return self._doctor.examine()
 
     def repair(self) -> Sequence[Finding]:
         """Do at once what the workers' janitor does by itself; return what was repaired."""
-        return self._doctor().repair()
+        return self._doctor.repair()
 
     def close(self) -> None:
         self._publisher.close()
@@ -240,22 +240,8 @@ class Postroom:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _halted(self, account: AccountName) -> bool:
-        status = Budget(self._store).status(account)
-        return bool(status.halted) and not status.paused
-
     def _resubmitted(self, campaign: Campaign, recipients: Recipients, key: str) -> Submission:
         return self._submitter.submit(campaign, recipients, key=key)
-
-    def _each(self, campaign_id: CampaignId) -> Iterator[Status]:
-        while True:
-            yield self.status(campaign_id)
-
-    def _doctor(self) -> Doctor:
-        return Doctor(self._store, self._settings, self._publisher)
-
-    def _reader(self) -> StatusReader:
-        return StatusReader(self._store, self._dispatch)
 
     def _drop(self, campaign_id: CampaignId) -> None:
         standing = self._campaigns.standing(campaign_id)

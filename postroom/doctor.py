@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from postroom.accounts import Accounts
+from postroom.accounts import Accounts, AccountStatus
 from postroom.errors import UnsafeStoreError
 from postroom.janitor import Finding, Janitor
-from postroom.model import SES_FAILS, AccountStatus
 from postroom.publish import Publisher
 from postroom.release import release
 from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store, check_safety
-from postroom.store.dispatch import Dispatch
+from postroom.store.dispatch import SES_FAILS, Dispatch
 from postroom.store.ledger import Ledger
 from postroom.store.live import Live
 
@@ -83,14 +82,21 @@ class Doctor:
             )
 
     def _accounts(self) -> Iterator[Complaint]:
-        """Yield at most one complaint an account, whatever waits for it."""
+        """Yield at most one complaint an account, whatever waits for it, and one a trouble."""
+        there = bool(presence.workers(self._store))
         for status in self._all_accounts.all():
             where = f"account {status.name}"
             if stop := _stopped(status):
                 resume = f"postroom account resume {status.name}"
                 yield Complaint(where=where, what=stop, command=resume)
+            elif there and status.waiting and not status.workers:
+                what = "no worker that is there can send for it, and campaigns wait"
+                yield Complaint(where=where, what=what)
             elif what := _slow(status):
                 yield Complaint(where=where, what=what)
+            for trouble in status.troubles:
+                what = f"{trouble.reason}; for {trouble.seconds:.0f} s it leaves {where} to others"
+                yield Complaint(where=f"worker {trouble.worker}", what=what)
 
     def _campaigns(self) -> Iterator[Complaint]:
         for finding in self._janitor.findings(now=self._store.seconds()):

@@ -67,6 +67,19 @@ class AccountHaltedError(PostroomError):
     """
 
 
+class WorkerUnfitError(PostroomError):
+    """It is this process that cannot send, others may: hand the batch on at once, as it is.
+
+    Spends no attempt.
+    """
+
+    def __init__(self, reason: str, *, account: str, sender: str | None) -> None:
+        super().__init__(reason)
+        self.account = account
+        self.sender = sender
+        """None: it cannot send for any sender of the account."""
+
+
 class KeepsFailingError(PostroomError):
     """SES fails again and again: park the batch for a while. Its tries are spent."""
 

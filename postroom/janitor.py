@@ -5,7 +5,7 @@ person; what died on the way is found here. Every repair may be repeated. The wo
 themselves; `postroom doctor` shows the same by hand.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,10 @@ _SPLIT_BEGINS_SECONDS: Final = 5.0
 """A producer gets so long to take up what was submitted, before it is asked again."""
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that nobody is looking after."""
@@ -35,7 +39,7 @@ class Finding:
 class Campaigns(Protocol):
     """Every campaign that is not over."""
 
-    def campaigns(self) -> list[LiveCampaign]: ...
+    def each(self) -> Iterable[LiveCampaign]: ...
     def lapsed(self, campaign_id: CampaignId, *, most: int) -> list[int]: ...
     def once(self, what: str, *, seconds: float) -> bool: ...
 
@@ -76,10 +80,13 @@ class Janitor:
     line: Line
     publisher: Splitting
 
-    def sweep(self, *, now: float) -> list[Finding]:
-        """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds."""
+    def sweep(self, *, now: float, goes_on: Callable[[], bool] = _always) -> list[Finding]:
+        """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds.
+
+        `goes_on` is asked before each campaign: once it says no, the rest is somebody else's.
+        """
         repaired = []
-        for finding in self.findings(now=now):
+        for finding in self.findings(now=now, goes_on=goes_on):
             # Since the look somebody may have steered the campaign or taken the batch, or its
             # records have expired.
             with suppress(RefusedError, UnknownCampaignError, LeaseLostError):
@@ -87,9 +94,11 @@ class Janitor:
                 repaired.append(finding)
         return repaired
 
-    def findings(self, *, now: float) -> Iterator[Finding]:
+    def findings(self, *, now: float, goes_on: Callable[[], bool] = _always) -> Iterator[Finding]:
         """Yield what nobody is looking after, one campaign after the other."""
-        for campaign in self.live.campaigns():
+        for campaign in self.live.each():
+            if not goes_on():
+                return
             if campaign.exists and not campaign.sealed_at:
                 continue  # A draft: its submitter seals it, or it expires.
             for what, repair in self._look_at(campaign, now):

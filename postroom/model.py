@@ -166,45 +166,6 @@ class Status:
     finished_at: float | None
 
 
-SES_FAILS: Final = "SES fails"
-"""Begins the reason of a hold in an outage of SES; `doctor` tells of these."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Why nothing of one lane of an account goes, and until when (Unix seconds)."""
-
-    lane: Lane
-    reason: str
-    until: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountStatus:
-    """One account at one moment. Rates are recipients a second, the rest recipients."""
-
-    name: AccountName
-    halted: str
-    """Why a person must act; empty when nobody must."""
-    paused: bool
-    """Whether a person stopped it on purpose."""
-    rate: float | None
-    """Allowed now; None until SES has told."""
-    max_send_rate: float | None
-    """As SES says, less what is left to others."""
-    quota: float | None
-    """In the rolling window; None when there is none, or SES has not told."""
-    used: int
-    """Sent by us in the window."""
-    foreign: int
-    """Sent by others on the account in the window, beyond what is left to them."""
-    throttled: int
-    """Refused by SES for the rate so far."""
-    holds: tuple[Hold, ...]
-    waiting: int
-    """Campaigns and messages that stand in line for it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a campaign's recipients are read from."""

@@ -1,7 +1,8 @@
 """What the outside sees of our values, as plain records for JSON: `status --json` and the like."""
 
 from postroom import clock
-from postroom.model import AccountStatus, Status
+from postroom.accounts import AccountStatus
+from postroom.model import Status
 
 Record = dict[str, str | int | float | None]
 
@@ -53,6 +54,11 @@ def account_record(account: AccountStatus) -> dict[str, object]:
             for one in account.holds
         ],
         "waiting": account.waiting,
+        "workers": account.workers,
+        "troubles": [
+            {"worker": one.worker, "sender": one.sender, "reason": one.reason}
+            for one in account.troubles
+        ],
     }
 
 

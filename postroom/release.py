@@ -1,10 +1,10 @@
 """Release batches to the workers: asked whenever a batch ends, work comes in, or time passes."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from postroom.model import AccountName, BatchRef, Lane
+from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.publish import Publisher
 from postroom.store.dispatch import Dispatch, Turn
 
@@ -21,14 +21,20 @@ def release(dispatch: Dispatch, publisher: Publisher) -> int:
     return sum(_fill(dispatch, publisher, account, lane) for account, lane in _by_lot(dispatch))
 
 
-def take_one(dispatch: Dispatch) -> BatchRef | None:
+def take_one(
+    dispatch: Dispatch,
+    *,
+    serves: Callable[[AccountName], bool],
+    but: Collection[CampaignId] = (),
+) -> BatchRef | None:
     """Take the next batch for the caller itself; None when nothing is due or no room is left.
 
+    Only of accounts that it `serves`, and of none of the campaigns that it cannot send (`but`).
     Raises `StoreUnavailableError`; what was taken by then is looked at again after its grace.
     """
     for account, lane in _by_lot(dispatch):
-        for _ in range(_ROUNDS):
-            turns = dispatch.pick(account, lane, at_most=1)
+        for _ in range(_ROUNDS if serves(account) else 0):
+            turns = dispatch.pick(account, lane, at_most=1, but=but)
             if not turns:
                 break
             if refs := _released(dispatch, turns[0], lane):

@@ -54,6 +54,7 @@ class Worker(_Section, frozen=True):
     slice_seconds: float
     max_wait_seconds: float
     grace_seconds: float
+    unfit_seconds: float
     single_calls: int
     bulk_call_size: int
     bulk_call_bytes: int

@@ -6,9 +6,10 @@ from typing import Protocol
 
 import structlog
 
-from postroom.errors import BudgetExhaustedError, StoreUnavailableError
-from postroom.model import AccountName, Lane
+from postroom.errors import BudgetExhaustedError, StoreUnavailableError, WorkerUnfitError
+from postroom.model import AccountName, Lane, SenderName
 from postroom.store.budget import Grant
+from worker.fitness import Fitness
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ class Accounts:
     budgets: Budgets
     holds: Holds
     quota: QuotaReader
+    fitness: Fitness
     decrease: float
     refresh_seconds: float
 
@@ -74,6 +76,25 @@ class Accounts:
         if not self.budgets.stopped(account):
             log.error("account.halted", account=account, reason=reason)
         self.budgets.halt(account, reason)
+
+    def unfit(self, account: AccountName, reason: str) -> WorkerUnfitError:
+        """Something of this host keeps it from sending: leave the account to others."""
+        self.fitness.fails(account, reason)
+        log.error("worker.unfit", account=account, reason=reason)
+        return WorkerUnfitError(reason, account=account, sender=None)
+
+    def check_fit(self, account: AccountName) -> None:
+        """Raises `WorkerUnfitError` while this process cannot send for the account."""
+        if reason := self.fitness.reason(account):
+            raise WorkerUnfitError(reason, account=account, sender=None)
+
+    def nobody_can(self, trouble: WorkerUnfitError) -> bool:
+        """Whether every worker has had this trouble for so long that a person must act."""
+        with suppress(StoreUnavailableError):
+            return self.fitness.nobody_can(
+                AccountName(trouble.account), SenderName(trouble.sender) if trouble.sender else None
+            )
+        return False
 
     def hold_halted(self, account: AccountName, reason: str) -> None:
         """Release nothing of a halted account, but for a look now and then whether it still is."""

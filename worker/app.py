@@ -2,7 +2,7 @@
 
 import os
 import threading
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import Celery, signals
@@ -12,6 +12,7 @@ from postroom import logs, queues, settings
 from postroom.celery_config import Broker, celery_settings, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from worker import runtime, tasks
+from worker.heartbeat import Heartbeat
 
 log = structlog.get_logger()
 
@@ -25,6 +26,9 @@ app.conf.update(
     celery_settings(_settings.redis, queue=queues.BATCHES, slots=_settings.worker.slots),
     task_queues=[Queue(queues.TRANSACTIONAL), Queue(queues.BATCHES)],
 )
+
+_heartbeats: Final[list[Heartbeat]] = []
+"""The one of this process, once it is ready."""
 
 
 @signals.setup_logging.connect
@@ -46,9 +50,12 @@ def _check_before_start(sender: Any, **_: Any) -> None:
 
 @signals.worker_ready.connect
 def _begin_upkeep(sender: Any, **_: Any) -> None:
-    upkeep = tasks.worker().upkeep(sender.controller.concurrency)
-    threading.Thread(target=upkeep.run, name="upkeep", daemon=True).start()
-    log.info("worker.ready", slots=upkeep.slots)
+    worker = tasks.worker()
+    heartbeat = worker.heartbeat(sender.controller.concurrency)
+    _heartbeats.append(heartbeat)
+    threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
+    threading.Thread(target=worker.upkeep().run, name="upkeep", daemon=True).start()
+    log.info("worker.ready", slots=heartbeat.slots)
 
 
 @signals.worker_shutting_down.connect
@@ -59,7 +66,8 @@ def _stop(**_: Any) -> None:
     watchdog = threading.Timer(_settings.worker.grace_seconds, os._exit, (1,))
     watchdog.daemon = True
     watchdog.start()
-    tasks.worker().upkeep(0).retire()
+    for heartbeat in _heartbeats:
+        heartbeat.retire()
 
 
 @signals.task_prerun.connect

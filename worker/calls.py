@@ -17,11 +17,12 @@ from postroom.errors import (
     NeedsPersonError,
     PostroomError,
 )
-from postroom.model import SES_FAILS, AccountName, OnAmbiguous, Outcome, Recipient, Settled
+from postroom.model import OnAmbiguous, Outcome, Recipient, Settled
 from postroom.settings import Retry
 from postroom.store.budget import Ask, Grant
-from postroom.store.dispatch import Route
+from postroom.store.dispatch import SES_FAILS, Route
 from postroom.store.ledger import Claim
+from worker.accounts import Accounts
 from worker.call_pool import Reservation
 from worker.delivery import Call, Delivery
 from worker.limiter import Limiter
@@ -41,15 +42,6 @@ class Books(Protocol):
 
     def begin(self, claim: Claim, indexes: Sequence[int]) -> None: ...
     def settle(self, claim: Claim, settled: Iterable[Settled]) -> None: ...
-
-
-class Accounts(Protocol):
-    """What a call tells of its account."""
-
-    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None: ...
-    def throttled(self, account: AccountName, *, refused: int) -> None: ...
-    def quota_spent(self, account: AccountName) -> BudgetExhaustedError: ...
-    def halt(self, account: AccountName, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +105,8 @@ class Caller:
         """Send the next recipients of a batch.
 
         Raises `AccountHaltedError`, `BudgetExhaustedError`, `CampaignStoppedError`,
-        `KeepsFailingError`, `LeaseLostError`, `NeedsPersonError`: each says what is to become
-        of the batch.
+        `KeepsFailingError`, `LeaseLostError`, `NeedsPersonError`, `WorkerUnfitError`: each
+        says what is to become of the batch.
         """
         delivery, route = work.posting.delivery, work.posting.route
         chosen = work.next()
@@ -209,6 +201,8 @@ class Caller:
         if Kind.STOP_ACCOUNT in kinds:
             self.accounts.halt(posting.route.account, kinds[Kind.STOP_ACCOUNT])
             raise AccountHaltedError(kinds[Kind.STOP_ACCOUNT])
+        if Kind.STOP_WORKER in kinds:
+            raise self.accounts.unfit(posting.route.account, kinds[Kind.STOP_WORKER])
         if Kind.STOP_CAMPAIGN in kinds:
             raise NeedsPersonError(kinds[Kind.STOP_CAMPAIGN])
         if Kind.QUOTA in kinds:

@@ -8,7 +8,7 @@ from worker.ses.verdict import Kind, Verdict
 COUNTED: Final = frozenset({Kind.ACCEPTED, Kind.AMBIGUOUS})
 """Verdicts after which SES may have counted the recipient."""
 
-NEVER_SENT: Final = frozenset({Kind.UNSENT, Kind.ONE_BY_ONE})
+NEVER_SENT: Final = frozenset({Kind.UNSENT, Kind.ONE_BY_ONE, Kind.STOP_WORKER})
 """Verdicts after which the rate is as if there had been no call."""
 
 FAILURES: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS})

@@ -7,12 +7,13 @@ from typing import Final, Protocol
 
 from tenacity import Retrying
 
-from postroom.errors import BadInputError, NeedsPersonError
-from postroom.model import AccountName, Campaign, CampaignId
+from postroom.errors import BadInputError, NeedsPersonError, WorkerUnfitError
+from postroom.model import AccountName, Campaign, CampaignId, SenderName
 from postroom.settings import Sender as SenderSettings
 from postroom.store.dispatch import Route
 from worker.calls import Posting
 from worker.delivery import Delivery
+from worker.fitness import Fitness
 from worker.render import Mailing
 
 _KEPT: Final = 256
@@ -32,6 +33,7 @@ class Compiler:
     records: Records
     senders: Mapping[str, SenderSettings]
     delivery: Callable[[AccountName, Mailing], Delivery]
+    fitness: Fitness
     waiting: Retrying
     """Waits for a Redis that is away: the task holds no lease yet, but its batch is out."""
 
@@ -42,15 +44,14 @@ class Compiler:
     def make(self, campaign_id: CampaignId) -> Posting:
         """Raises `UnknownCampaignError`, `NeedsPersonError`, `NewerFormatError`.
 
-        And `StoreUnavailableError` when the process stops while Redis is away.
+        And `WorkerUnfitError` when this worker's settings do not know the sender;
+        `StoreUnavailableError` when the process stops while Redis is away.
         """
         campaign = self.waiting(self.records.campaign, campaign_id)
         account = self.waiting(self.records.account, campaign_id)
         sender = self.senders.get(campaign.sender)
         if sender is None or sender.account != account:
-            raise NeedsPersonError(
-                f"the worker's settings know no sender {campaign.sender!r} on account {account!r}"
-            )
+            raise self._unknown(campaign.sender, account)
         try:
             mailing = Mailing(campaign_id, campaign, sender)
         except BadInputError as fault:
@@ -67,3 +68,9 @@ class Compiler:
             on_ambiguous=campaign.on_ambiguous,
             delivery=self.delivery(account, mailing),
         )
+
+    def _unknown(self, sender: SenderName, account: AccountName) -> WorkerUnfitError:
+        """A worker of an older deployment does not know what was added since: others do."""
+        reason = f"the worker's settings know no sender {sender!r} on account {account!r}"
+        self.fitness.fails(account, reason, sender)
+        return WorkerUnfitError(reason, account=account, sender=sender)

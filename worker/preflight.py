@@ -152,5 +152,5 @@ def _about_found_set(found: ConfigurationSet | None, name: str) -> Finding:
 
 
 def _unanswered(what: str, error: UnansweredError) -> Finding:
-    needs_person = error.verdict.kind is Kind.STOP_ACCOUNT
+    needs_person = error.verdict.kind in {Kind.STOP_ACCOUNT, Kind.STOP_WORKER}
     return Finding(Level.PROBLEM if needs_person else Level.UNKNOWN, what, str(error))

@@ -13,6 +13,7 @@ from postroom.model import AccountName, Lane
 from postroom.settings import Account as AccountSettings
 from postroom.settings import Limiter as LimiterSettings
 from postroom.store.budget import Allowance
+from worker.fitness import Fitness
 from worker.ses.account import AccountFacts, AccountUnreadableError
 from worker.ses.verdict import Kind
 
@@ -30,6 +31,7 @@ class Turns(Protocol):
     """Whose turn it is to ask SES; never more than one call a second for all processes."""
 
     def due(self, account: AccountName, *, every_seconds: float) -> bool: ...
+    def free(self, account: AccountName) -> bool: ...
     def soon(self, account: AccountName) -> None: ...
 
 
@@ -55,14 +57,21 @@ class QuotaKeeper:
     turns: Turns
     budgets: Budgets
     dispatch: Dispatching
+    fitness: Fitness
     aside: Callable[[Callable[[], None]], None]
     """Runs a reading, as `in_a_thread` does: SES may not answer for a long time."""
 
     def tick(self) -> None:
         """Read what is due. Raises `StoreUnavailableError`; faults of SES are logged."""
         for account, settings in self.accounts.items():
-            if self.turns.due(account, every_seconds=self.limiter.refresh_seconds):
+            if self._due(account):
                 self.aside(partial(self._look, account, settings))
+
+    def _due(self, account: AccountName) -> bool:
+        """Whether to read an account now: for all, or to see whether this host is well again."""
+        if self.fitness.serves(account):
+            return self.turns.due(account, every_seconds=self.limiter.refresh_seconds)
+        return self.fitness.retry(account) and self.turns.free(account)
 
     def soon(self, account: AccountName) -> None:
         """Read this account at the next tick."""
@@ -72,14 +81,27 @@ class QuotaKeeper:
         try:
             facts = self.read(account)
         except AccountUnreadableError as fault:
+            if fault.verdict.kind is Kind.STOP_WORKER:
+                self._unfit(account, fault.verdict.reason)
+                return
+            self.fitness.mended(account)
             self._unreadable(account, settings, fault)
             return
+        self.fitness.mended(account)
         if not facts.sending_enabled:
             self._halt(account, "sending is disabled for the account in SES")
         elif facts.enforcement_status == "SHUTDOWN":
             self._halt(account, "SES has shut sending off for the account (SHUTDOWN)")
         allowance = _allowance(facts, settings, self.limiter)
         self._observe(account, replace(allowance, grant_seconds=2 * self.lease_seconds))
+
+    def _unfit(self, account: AccountName, reason: str) -> None:
+        """It is this host that cannot ask: somebody else's turn, unless nobody can."""
+        log.error("worker.unfit", account=account, reason=reason)
+        self.fitness.fails(account, reason)
+        self.turns.soon(account)
+        if self.fitness.nobody_can(account):
+            self._halt(account, f"on every worker: {reason}")
 
     def _unreadable(
         self, account: AccountName, settings: AccountSettings, fault: AccountUnreadableError

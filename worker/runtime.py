@@ -1,48 +1,48 @@
 """One worker process, put together: every part is built here and handed what it needs."""
 
-import os
-import socket
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import structlog
 
-from postroom import clock, release
-from postroom.janitor import Janitor
+from postroom import clock
 from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.publish import Publisher
 from postroom.settings import Settings
-from postroom.store.budget import Budget
-from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store, check_safety
 from postroom.store.directory import Directory
 from postroom.store.dispatch import Dispatch
-from postroom.store.ledger import Ledger
 from postroom.store.live import Live
-from postroom.store.quota import QuotaTurns
 from postroom.store.suppression import Suppression
+from worker import loops
 from worker.accounts import Accounts
 from worker.call_pool import CallPool
 from worker.calls import Caller, Posting
 from worker.delivery import BulkRest, Delivery
+from worker.fitness import Fitness
+from worker.ground import Ground, lay
+from worker.heartbeat import Heartbeat
 from worker.limiter import Limiter
 from worker.outage import Outage
 from worker.patience import PatientBudget, PatientLedger
 from worker.postings import Compiler
-from worker.quota import QuotaKeeper, in_a_thread
+from worker.quota import QuotaKeeper
 from worker.render import Mailing
 from worker.retry import store_waits
 from worker.sender import Sender
-from worker.ses.account import read_account_of
-from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
 from worker.shift import Shift
 from worker.stopping import Stopping
 from worker.suppression_check import SuppressionCheck
-from worker.upkeep import Upkeep, slots_of
+from worker.upkeep import Upkeep
 
 log = structlog.get_logger()
+
+_UNKNOWN: Final = 32
+"""Campaigns of unknown senders that are passed by; picking turns looks at no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,12 @@ class Worker:
     publisher: Publisher
     sender: Sender
     postings: Callable[[CampaignId], Posting]
-    upkeep: Callable[[int], Upkeep]
+    heartbeat: Callable[[int], Heartbeat]
+    """For so many batches at once."""
+    upkeep: Callable[[], Upkeep]
     stopping: Stopping
+    fitness: Fitness
+    unknown: deque[CampaignId]
 
     def send_batch(self, ref: BatchRef) -> int:
         """Send one batch, then what is due after it, for a slice. Returns recipients sent."""
@@ -69,50 +73,31 @@ class Worker:
             publisher=self.publisher,
             slice_seconds=self.settings.worker.slice_seconds,
             clock=clock.monotonic,
+            sleep=self.stopping.sleep,
             stopping=self.stopping.asked,
+            fitness=self.fitness,
+            unknown=self.unknown,
         ).work(ref)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What the parts stand on: the settings, Redis, the broker and SES."""
-
-    settings: Settings
-    stopping: Stopping
-    store: Store
-    budget: Budget
-    ledger: Ledger
-    dispatch: Dispatch
-    publisher: Publisher
-    clients: Clients
 
 
 def build(settings: Settings, *, stopping: Stopping) -> Worker:
     """Put a worker together; nothing is asked of Redis or SES yet."""
-    store = Store(settings.redis, client_name="postroom-worker")
-    ground = _Ground(
-        settings=settings,
-        stopping=stopping,
-        store=store,
-        budget=Budget(store),
-        ledger=Ledger.by(store, settings),
-        dispatch=Dispatch(store, settings),
-        publisher=Publisher(settings.redis),
-        clients=Clients(settings),
-    )
-    name = f"{socket.gethostname()}:{os.getpid()}"
+    ground = lay(settings, stopping)
     postings = _postings(ground)
-    quota = _quota(ground)
+    quota = loops.quota(ground)
     return Worker(
-        name=name,
+        name=ground.worker,
         settings=settings,
-        store=store,
+        store=ground.store,
         dispatch=ground.dispatch,
         publisher=ground.publisher,
         sender=_sender(ground, quota, postings),
         postings=postings,
-        upkeep=partial(_upkeep, ground, name, quota),
+        heartbeat=partial(loops.heartbeat, ground),
+        upkeep=partial(loops.upkeep, ground, quota),
         stopping=stopping,
+        fitness=ground.fitness,
+        unknown=deque(maxlen=_UNKNOWN),
     )
 
 
@@ -127,7 +112,7 @@ def check(worker: Worker) -> None:
 
 
 def _sender(
-    ground: _Ground, quota: QuotaKeeper, postings: Callable[[CampaignId], Posting]
+    ground: Ground, quota: QuotaKeeper, postings: Callable[[CampaignId], Posting]
 ) -> Sender:
     settings, stopping = ground.settings, ground.stopping
     waiting = store_waits(stopping.sleep, stopping.asked)
@@ -138,6 +123,7 @@ def _sender(
         budgets=budget,
         holds=ground.dispatch,
         quota=quota,
+        fitness=ground.fitness,
         decrease=settings.limiter.decrease,
         refresh_seconds=settings.limiter.refresh_seconds,
     )
@@ -154,7 +140,7 @@ def _sender(
 
 
 def _caller(
-    ground: _Ground, budget: PatientBudget, books: PatientLedger, accounts: Accounts
+    ground: Ground, budget: PatientBudget, books: PatientLedger, accounts: Accounts
 ) -> Caller:
     settings, stopping = ground.settings, ground.stopping
     waiting = store_waits(stopping.sleep, stopping.asked)
@@ -182,7 +168,7 @@ def _caller(
     )
 
 
-def _postings(ground: _Ground) -> Callable[[CampaignId], Posting]:
+def _postings(ground: Ground) -> Callable[[CampaignId], Posting]:
     settings = ground.settings
     calls = CallPool(
         settings.worker.single_calls,
@@ -209,40 +195,6 @@ def _postings(ground: _Ground) -> Callable[[CampaignId], Posting]:
         records=Live(ground.store),
         senders=settings.senders,
         delivery=delivery,
+        fitness=ground.fitness,
         waiting=store_waits(ground.stopping.sleep, ground.stopping.asked),
     ).cached()
-
-
-def _quota(ground: _Ground) -> QuotaKeeper:
-    accounts = ground.settings.accounts
-    return QuotaKeeper(
-        accounts={AccountName(name): account for name, account in accounts.items()},
-        limiter=ground.settings.limiter,
-        lease_seconds=ground.settings.worker.lease_seconds,
-        read=partial(read_account_of, ground.clients),
-        turns=QuotaTurns(ground.store),
-        budgets=ground.budget,
-        dispatch=ground.dispatch,
-        aside=in_a_thread,
-    )
-
-
-def _upkeep(ground: _Ground, name: str, quota: QuotaKeeper, concurrency: int) -> Upkeep:
-    janitor = Janitor(
-        live=Live(ground.store),
-        steering=Campaigns(ground.store, ground.settings.store),
-        books=ground.ledger,
-        line=ground.dispatch,
-        publisher=ground.publisher,
-    )
-    return Upkeep(
-        worker=name,
-        slots=slots_of(concurrency),
-        dispatch=ground.dispatch,
-        quota=quota,
-        janitor=janitor,
-        release=partial(release.release, ground.dispatch, ground.publisher),
-        redis_seconds=ground.store.seconds,
-        tick_seconds=ground.settings.dispatch.tick_seconds,
-        stopping=ground.stopping,
-    )

@@ -5,6 +5,7 @@ crash leaves at most the calls in flight in doubt. Whatever ends early parks the
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from postroom.errors import (
     LeaseLostError,
     NeedsPersonError,
     NewerFormatError,
+    WorkerUnfitError,
 )
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.store.ledger import Claim, NotClaimed
@@ -43,6 +45,8 @@ class Accounts(Protocol):
 
     def hold(self, account: AccountName, lane: Lane, wait: BudgetExhaustedError) -> None: ...
     def hold_halted(self, account: AccountName, reason: str) -> None: ...
+    def check_fit(self, account: AccountName) -> None: ...
+    def nobody_can(self, trouble: WorkerUnfitError) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Sent:
     """The slice is over and the batch is not: its campaign may have its next turn at once."""
     elsewhere: bool = False
     """Another run holds the batch: its room at the dispatcher is not ours to give back."""
+    handed_on: bool = False
+    """This worker cannot send it: others are to have it at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +86,13 @@ class Sender:
         """
         try:
             posting = self.postings(ref.campaign_id)
+            self.accounts.check_fit(posting.route.account)
             claim = self.books.claim(ref, owner=owner)
         except NotClaimed as answer:
             self._not_claimed(ref, answer)
             return Sent(elsewhere=answer.why == "busy")
+        except WorkerUnfitError as trouble:
+            return self._hand_on(ref, owner, trouble)
         except NeedsPersonError as fault:
             self._halt(ref.campaign_id, fault)
         except NewerFormatError as refusal:
@@ -102,10 +111,29 @@ class Sender:
         work = Work(claim, owner, posting, recipients, claim.open())
         try:
             more = self._work_off(work)
+        except WorkerUnfitError as trouble:
+            return self._handed_on(work.claim, trouble, work.sent)
         except LeaseLostError:
             log.warning("batch.lease_lost")
             return Sent(recipients=work.sent, elsewhere=True)
         return Sent(recipients=work.sent, more=more)
+
+    def _hand_on(self, ref: BatchRef, owner: str, trouble: WorkerUnfitError) -> Sent:
+        """Have a batch due at once, that was put off when it was released to this worker."""
+        try:
+            claim = self.books.claim(ref, owner=owner)
+        except NotClaimed as answer:
+            self._not_claimed(ref, answer)
+            return Sent(elsewhere=answer.why == "busy")
+        return self._handed_on(claim, trouble, 0)
+
+    def _handed_on(self, claim: Claim, trouble: WorkerUnfitError, sent: int) -> Sent:
+        log.info("batch.handed_on", reason=str(trouble))
+        if trouble.sender and self.accounts.nobody_can(trouble):
+            self._halt(claim.ref.campaign_id, NeedsPersonError(f"on every worker: {trouble}"))
+        with suppress(LeaseLostError):
+            self.books.leave(claim)
+        return Sent(recipients=sent, handed_on=True)
 
     def _not_claimed(self, ref: BatchRef, answer: NotClaimed) -> None:
         log.info("batch.not_claimed", why=answer.why, detail=answer.detail)

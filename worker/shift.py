@@ -4,22 +4,32 @@ The next batch is taken straight from the dispatcher, in the room that the last 
 message for it would cost more than a tenth of sending it, and only come back to this thread.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
 import structlog
 
 from postroom import release
-from postroom.clock import Clock
-from postroom.errors import PostroomError, StoreUnavailableError, UnknownCampaignError
+from postroom.clock import Clock, Sleep
+from postroom.errors import (
+    PostroomError,
+    StoreUnavailableError,
+    UnknownCampaignError,
+    WorkerUnfitError,
+)
 from postroom.model import BatchRef, CampaignId
 from postroom.publish import Publisher
-from postroom.store.dispatch import Dispatch
+from postroom.store.dispatch import Dispatch, Route
 from worker.calls import Posting
+from worker.fitness import Fitness
 from worker.sender import Sender, Sent
 
 log = structlog.get_logger()
+
+_STEP_ASIDE_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +43,11 @@ class Shift:
     publisher: Publisher
     slice_seconds: float
     clock: Clock
+    sleep: Sleep
     stopping: Callable[[], bool]
+    fitness: Fitness
+    unknown: deque[CampaignId]
+    """The last campaigns of senders that this worker's settings do not know."""
 
     def work(self, ref: BatchRef) -> int:
         """Send one batch and those that are due after it. Returns recipients that SES took."""
@@ -41,13 +55,26 @@ class Shift:
         recipients = 0
         following: BatchRef | None = ref
         while following is not None:
-            recipients += self._send(following)
+            sent = self._send(following)
+            recipients += sent.recipients
+            if sent.handed_on:
+                self._hand_on()
+                return recipients
             more = not self.stopping() and self.clock() < until
             following = self._next() if more else None
         self._release()
         return recipients
 
-    def _send(self, ref: BatchRef) -> int:
+    def _hand_on(self) -> None:
+        """Put a batch that this worker cannot send back into the queue, and rest.
+
+        The broker serves those who wait longest first (BRPOP), so while this slot rests the
+        batch comes to a fit worker within a few hops, and an idle unfit one does not spin.
+        """
+        self._release()
+        self.sleep(_STEP_ASIDE_SECONDS)
+
+    def _send(self, ref: BatchRef) -> Sent:
         structlog.contextvars.bind_contextvars(campaign_id=ref.campaign_id, batch=ref.number)
         sent = Sent()
         try:
@@ -58,21 +85,33 @@ class Shift:
             log.warning("batch.left", reason=str(error))
         if not sent.elsewhere:
             self._ended(ref, sent)
-        return sent.recipients
+        return sent
 
     def _ended(self, ref: BatchRef, sent: Sent) -> None:
         """Make room. Where that fails, room is made by time."""
         try:
-            route = self.postings(ref.campaign_id).route
+            route = self._route(ref.campaign_id)
             self.dispatch.ended(route, ref, sent=sent.recipients)
-            if sent.more:
+            if sent.handed_on and self.fitness.serves(route.account):
+                self.unknown.append(ref.campaign_id)
+            if sent.more or sent.handed_on:
                 self.dispatch.wake(route)
         except PostroomError as error:
             log.info("dispatch.later", reason=str(error))
 
+    def _route(self, campaign_id: CampaignId) -> Route:
+        try:
+            return self.postings(campaign_id).route
+        except WorkerUnfitError:
+            if route := self.dispatch.route(campaign_id):
+                return route
+            raise
+
     def _next(self) -> BatchRef | None:
         try:
-            return release.take_one(self.dispatch)
+            return release.take_one(
+                self.dispatch, serves=self.fitness.serves, but=set(self.unknown)
+            )
         except StoreUnavailableError as error:
             log.info("dispatch.later", reason=str(error))
             return None

@@ -1,7 +1,7 @@
 """What every worker process does about once a second, beside sending.
 
-It says how many batches it can take, keeps the quota true, wakes campaigns whose rest is over,
-releases batches and sweeps. Locks on Redis let one process do each, and none is missed.
+It keeps the quota true, wakes campaigns whose rest is over, releases batches and sweeps. Locks
+on Redis let one process do each, and none is missed.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,14 @@ import structlog
 
 from postroom.errors import StoreUnavailableError
 from postroom.janitor import Janitor
-from postroom.model import Lane
 from postroom.store.dispatch import Dispatch
+from postroom.store.lock import Lock
 from worker.stopping import Stopping
 
 log = structlog.get_logger()
 
 _SWEEP_SECONDS: Final = 3.0
-_RESERVED_PART: Final = 8
-"""One in so many slots takes transactional mail only."""
+"""Between the end of one sweep and the next."""
 
 
 class Quota(Protocol):
@@ -31,11 +30,10 @@ class Quota(Protocol):
 class Upkeep:
     """One process' upkeep."""
 
-    worker: str
-    slots: dict[Lane, int]
     dispatch: Dispatch
     quota: Quota
     janitor: Janitor
+    sweeping: Lock
     release: Callable[[], int]
     redis_seconds: Callable[[], float]
     tick_seconds: float
@@ -59,27 +57,14 @@ class Upkeep:
     def tick(self) -> None:
         """Do what is due. The quota comes first: nothing can be sent before it is known."""
         self.quota.tick()
-        self.dispatch.announce(self.worker, self.slots)
         if self.janitor.live.once("tick", seconds=self.tick_seconds * 0.9):
             for route in self.dispatch.sleepers():
                 self.dispatch.wake(route)
             self.release()
-        if self.janitor.live.once("sweep", seconds=_SWEEP_SECONDS):
+        if self.sweeping.take():
             self._sweep()
 
     def _sweep(self) -> None:
-        for finding in self.janitor.sweep(now=self.redis_seconds()):
+        for finding in self.janitor.sweep(now=self.redis_seconds(), goes_on=self.sweeping.kept):
             log.info("janitor.repaired", campaign_id=finding.campaign_id, what=finding.what)
-
-    def retire(self) -> None:
-        """Take no more batches: others get what would have come here."""
-        try:
-            self.dispatch.retire(self.worker)
-        except StoreUnavailableError:
-            log.warning("redis.away", reason="the worker's slots lapse by themselves")
-
-
-def slots_of(concurrency: int) -> dict[Lane, int]:
-    """Keep some slots free of bulk work, so that transactional mail never waits for one."""
-    reserved = max(1, concurrency // _RESERVED_PART) if concurrency > 1 else 0
-    return {Lane.BULK: concurrency - reserved, Lane.TRANSACTIONAL: concurrency}
+        self.sweeping.rest(_SWEEP_SECONDS)

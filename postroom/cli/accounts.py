@@ -7,11 +7,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from postroom.accounts import AccountStatus
 from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.flags import Command, Group
 from postroom.cli.session import opened
 from postroom.cli.wording import count, moment, printable, rate
-from postroom.model import AccountName, AccountStatus
+from postroom.model import AccountName
 from postroom.records import account_record
 
 account = typer.Typer(

@@ -145,7 +145,9 @@ class LocalStack:
         """Return when every worker has told Redis that it is there."""
         store = Store(settings.load(self.environ).redis)
         try:
-            self._until(lambda: presence.workers(store) >= len(self.workers), "workers are there")
+            self._until(
+                lambda: len(presence.workers(store)) >= len(self.workers), "workers are there"
+            )
         finally:
             store.close()
 

@@ -8,53 +8,28 @@ are due, is decided in the campaign's own records.
 before it expires · `routes`: campaign -> account|lane|weight|batch size · `asleep`: campaign ->
 when it is woken · `wakes`: campaign -> number of its last wake · `clocks`: where the turns stand ·
 `lanes`: every account|lane · `out:LANE`: released batches -> when they count no more ·
-`slots:LANE`: worker -> slots|when that lapses · `limits`: account|lane -> most batches out.
+`slots:LANE`: worker -> slots|when that lapses|accounts · `workers`: see presence.py ·
+`limits`: account|lane -> most batches out.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.settings import Settings
+from postroom.store import presence
 from postroom.store.connection import Store
+from postroom.store.turns import Due, Route, Turn
+
+__all__ = ["SES_FAILS", "Dispatch", "Due", "Route", "Turn"]
 
 _TICKET_SECONDS: Final = 10
 _LONGEST_REST_MS: Final = 5_000
 _SLOTS_SECONDS: Final = 10
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """How the batches of one campaign reach the workers."""
-
-    campaign_id: CampaignId
-    account: AccountName
-    lane: Lane
-    weight: float
-    batch_size: int
-
-    def member(self, number: int) -> str:
-        return f"{self.account}|{self.lane}|{self.campaign_id}|{number}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One campaign's turn: so many of its batches may go to the workers."""
-
-    campaign_id: CampaignId
-    tickets: tuple[str, ...]
-    wakes: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """Batches that were due, and how long until the next one is."""
-
-    numbers: tuple[int, ...]
-    next_ms: int
-    """-1: none is left · -2: the campaign may not send now."""
+SES_FAILS: Final = "SES fails"
+"""Begins the reason of a hold in an outage of SES; `doctor` tells of these."""
 
 
 class Dispatch:
@@ -91,8 +66,18 @@ class Dispatch:
         field = f"{account}|{lane}"
         self._store.ask(lambda client: client.hset(self._key("limits"), field, most))
 
-    def pick(self, account: AccountName, lane: Lane, *, at_most: int = 0) -> list[Turn]:
-        """Take room at the workers for the campaigns whose turn it is; all room, or so much."""
+    def pick(
+        self,
+        account: AccountName,
+        lane: Lane,
+        *,
+        at_most: int = 0,
+        but: Collection[CampaignId] = (),
+    ) -> list[Turn]:
+        """Take room at the workers for the campaigns whose turn it is; all room, or so much.
+
+        Those that the caller cannot send itself (`but`) keep their turn.
+        """
         flat = self._store.run(
             "pick_turns",
             [
@@ -105,7 +90,7 @@ class Dispatch:
                 self._key("clocks"),
                 self._key("limits"),
             ],
-            [f"{account}|{lane}", self._window, uuid4().hex[:12], _TICKET_SECONDS, at_most],
+            [f"{account}|{lane}", self._window, uuid4().hex[:12], _TICKET_SECONDS, at_most, *but],
         )
         tickets: dict[CampaignId, list[str]] = {}
         wakes: dict[CampaignId, str] = {}
@@ -179,16 +164,31 @@ class Dispatch:
         key = self._turns(account, lane)
         return int(self._store.ask(lambda client: client.zcard(key)))
 
-    def announce(self, worker: str, slots: dict[Lane, int]) -> None:
-        """Say how many batches a worker can send at once; holds for some seconds."""
-        now = self._store.seconds()
-        lapses = f"{now + _SLOTS_SECONDS:.3f}"
-        pairs = [(self._key(f"slots:{lane}"), f"{count}|{lapses}") for lane, count in slots.items()]
-        self._store.ask(lambda client: [client.hset(key, worker, slot) for key, slot in pairs])
+    def announce(
+        self,
+        worker: str,
+        slots: Mapping[Lane, int],
+        *,
+        serving: Collection[AccountName] | None = None,
+        accounts: Collection[AccountName] = (),
+        troubles: Sequence[presence.Trouble] = (),
+    ) -> None:
+        """Say how many batches a worker can send at once; holds for some seconds.
+
+        `serving` are the accounts that it sends for now (None: any), `accounts` those in its
+        settings, `troubles` what keeps it from the others. One round trip.
+        """
+        keys = [self._key("workers"), *(self._key(f"slots:{lane}") for lane in slots)]
+        told = presence.told(serving, accounts, troubles)
+        self._store.run(
+            "announce_worker",
+            keys,
+            [worker, _SLOTS_SECONDS, presence.served(serving), told, *slots.values()],
+        )
 
     def retire(self, worker: str) -> None:
         """A worker takes no more batches."""
-        keys = [self._key(f"slots:{lane}") for lane in Lane]
+        keys = [self._key("workers"), *(self._key(f"slots:{lane}") for lane in Lane)]
         self._store.ask(lambda client: [client.hdel(key, worker) for key in keys])
 
     def sleepers(self) -> list[Route]:

@@ -1,6 +1,6 @@
 """Every campaign that is not over, as the janitor sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,11 +71,14 @@ class Live:
         self._store: Final = store
 
     def campaigns(self) -> list[LiveCampaign]:
+        return list(self.each())
+
+    def each(self) -> Iterator[LiveCampaign]:
+        """Yield all of them, some hundreds read at a time."""
         members: set[bytes] = self._store.ask(lambda client: client.smembers(self._store.keys.live))
         ids = sorted(CampaignId(one.decode()) for one in members)
-        return [
-            one for at in range(0, len(ids), _AT_ONCE) for one in self._look(ids[at:][:_AT_ONCE])
-        ]
+        for at in range(0, len(ids), _AT_ONCE):
+            yield from self._look(ids[at : at + _AT_ONCE])
 
     def campaign(self, campaign_id: CampaignId) -> Campaign:
         """Return a campaign as it was submitted.

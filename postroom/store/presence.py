@@ -1,8 +1,50 @@
-"""Who is there: whether Redis answers, and which workers take batches."""
+"""Who is there: whether Redis answers, which workers take batches, and what ails single ones."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from postroom.errors import StoreUnavailableError
-from postroom.model import Lane
+from postroom.model import AccountName, SenderName
 from postroom.store.connection import Store
+
+EVERY_ACCOUNT = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What keeps one worker process from sending, while others may be well."""
+
+    worker: str
+    """`host:pid`."""
+    account: AccountName
+    sender: SenderName | None
+    """None: no sender of the account."""
+    reason: str
+    seconds: float
+    """How long it has lasted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One worker process, as it announced itself last."""
+
+    name: str
+    """`host:pid`."""
+    accounts: frozenset[AccountName]
+    """Those in its settings, whether it can send for them now or not."""
+    serving: frozenset[AccountName] | None
+    """Those that it sends for now; None: any."""
+    troubles: tuple[Trouble, ...] = ()
+
+    def serves(self, account: AccountName) -> bool:
+        """Whether it sends for an account now."""
+        return self.serving is None or account in self.serving
+
+    def ails(self, account: AccountName, sender: SenderName | None) -> Trouble | None:
+        """Return its trouble with an account, or with one sender on it."""
+        found = (one for one in self.troubles if (one.account, one.sender) == (account, sender))
+        return next(found, None)
 
 
 def answers(store: Store) -> bool:
@@ -12,9 +54,44 @@ def answers(store: Store) -> bool:
         return False
 
 
-def workers(store: Store) -> int:
-    """Count the worker processes whose announcement still holds; see `Dispatch.announce`."""
-    key = store.keys.dispatch(f"slots:{Lane.BULK}")
-    slots: list[bytes] = store.ask(lambda client: client.hvals(key))
+def workers(store: Store) -> list[Worker]:
+    """Return the workers whose announcement still holds; see `Dispatch.announce`."""
+    key = store.keys.dispatch("workers")
+    found: dict[bytes, bytes] = store.ask(lambda client: client.hgetall(key))
     now = store.seconds()
-    return sum(float(slot.decode().partition("|")[2]) > now for slot in slots)
+    there = []
+    for name, stored in sorted(found.items()):
+        lapses, _, told = stored.decode().partition("|")
+        if float(lapses) > now:
+            there.append(_worker(name.decode(), told))
+    return there
+
+
+def served(accounts: Collection[AccountName] | None) -> str:
+    """Write which accounts a worker serves as the scripts read it; None is all of them."""
+    return EVERY_ACCOUNT if accounts is None else f",{','.join(accounts)},"
+
+
+def told(
+    serving: Collection[AccountName] | None,
+    accounts: Collection[AccountName],
+    troubles: Sequence[Trouble],
+) -> str:
+    """Write all that a worker announces; `_worker` reads it."""
+    ailing = [[one.account, one.sender, one.reason, round(one.seconds, 1)] for one in troubles]
+    serves = None if serving is None else sorted(serving)
+    record = {"accounts": sorted(accounts), "serving": serves, "troubles": ailing}
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _worker(name: str, told: str) -> Worker:
+    has = json.loads(told)
+    return Worker(
+        name=name,
+        accounts=frozenset(map(AccountName, has["accounts"])),
+        serving=None if has["serving"] is None else frozenset(map(AccountName, has["serving"])),
+        troubles=tuple(
+            Trouble(worker=name, account=account, sender=sender, reason=reason, seconds=seconds)
+            for account, sender, reason, seconds in has["troubles"]
+        ),
+    )

@@ -28,6 +28,11 @@ class QuotaTurns:
         )
         return bool(taken)
 
+    def free(self, account: AccountName) -> bool:
+        """Whether SES may be asked about the account now. Takes this second."""
+        asked = self._store.keys.account(account).asked
+        return bool(self._store.ask(lambda client: client.set(asked, "1", px=_GAP_MS, nx=True)))
+
     def soon(self, account: AccountName) -> None:
         """Somebody is to read the account as soon as SES may be asked again."""
         keys = self._store.keys.account(account)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -165,9 +165,10 @@ class Rig:
         except redis.RedisError:
             return False
 
-    def start_worker(self) -> Program:
+    def start_worker(self, *environ: str) -> Program:
+        """Start a worker; `environ` is what `env` takes: `NAME=value`, or `-u` and a name."""
         command = ["-P", self.shape.pool] if self.shape.pool != "threads" else []
-        self.workers.append(self._celery("worker", "worker.app", *command))
+        self.workers.append(self._celery("worker", "worker.app", *command, environ=environ))
         return self.workers[-1]
 
     def start_producer(self) -> Program:
@@ -244,10 +245,11 @@ class Rig:
         self._crew.start("simulator", command)
         self.until(lambda: simulator.healthy(self.ses_url), "the local SES answers")
 
-    def _celery(self, kind: str, app: str, *options: str) -> Program:
+    def _celery(self, kind: str, app: str, *options: str, environ: Sequence[str] = ()) -> Program:
         # Never a name twice: Celery's nodes must not share one.
         name = f"{kind}{next(self._numbers)}"
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@%h"]
+        command = ["env", *environ, *command] if environ else command
         return self._crew.start(name, [*command, *options])
 
     def _end(self, program: Program, how: signal.Signals) -> None:

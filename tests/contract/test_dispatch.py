@@ -77,6 +77,26 @@ class TestRoom:
         assert let_out(dispatch) == []
         assert out(store) == 7
 
+    def test_is_that_of_the_workers_that_serve_the_account(
+        self, dispatch: Dispatch, make: Make
+    ) -> None:
+        make()
+        other = make(account=OTHER)
+        dispatch.retire("worker")
+        slots = {Lane.BULK: 4, Lane.TRANSACTIONAL: 4}
+        dispatch.announce("both", slots, serving=[ACCOUNT, OTHER])
+        dispatch.announce("other alone", slots, serving=[OTHER])
+        assert len(let_out(dispatch)) == 4
+        assert let_out(dispatch, account=OTHER) == [other.id] * 4
+        assert let_out(dispatch) == let_out(dispatch, account=OTHER) == []
+
+    def test_is_for_no_account_whose_name_only_begins_like_one_that_is_served(
+        self, dispatch: Dispatch, make: Make
+    ) -> None:
+        make()
+        dispatch.announce("worker", {Lane.BULK: 4}, serving=[AccountName("main2")])
+        assert let_out(dispatch) == []
+
     def test_is_made_by_a_batch_that_comes_back(self, dispatch: Dispatch, make: Make) -> None:
         made = make()
         let_out(dispatch)

@@ -42,7 +42,7 @@ class TestClients:
             clients.sending(MAIN)
         with pytest.raises(AccountUnreadableError) as caught:
             read_account_of(clients, MAIN)
-        assert caught.value.verdict.kind is Kind.STOP_ACCOUNT
+        assert caught.value.verdict.kind is Kind.STOP_WORKER
 
     def test_ask_for_the_quota_once_as_ses_takes_one_question_a_second(
         self, monkeypatch: pytest.MonkeyPatch
@@ -72,14 +72,14 @@ class TestSettings:
     @pytest.mark.parametrize(
         "account", [{}, {"profile": "nosuch"}, {"role_arn": "arn:aws:iam::111122223333:role/x"}]
     )
-    def test_without_credentials_a_person_must_act(self, account: dict[str, str]) -> None:
+    def test_without_credentials_it_is_left_to_other_workers(self, account: dict[str, str]) -> None:
         verdicts = send_bulk(carrier_to("http://127.0.0.1:1", **account), count=2)
-        assert kinds(verdicts) == [Kind.STOP_ACCOUNT] * 2
+        assert kinds(verdicts) == [Kind.STOP_WORKER] * 2
         assert "credentials" in verdicts[0].reason or "profile (nosuch)" in verdicts[0].reason
 
-    def test_an_endpoint_that_is_no_url_needs_a_person(self) -> None:
+    def test_an_endpoint_that_is_no_url_is_left_to_other_workers(self) -> None:
         verdicts = send_bulk(carrier_to("nonsense"), count=1)
-        assert verdicts[0].kind is Kind.STOP_ACCOUNT
+        assert verdicts[0].kind is Kind.STOP_WORKER
 
     def test_the_endpoint_may_come_from_the_environment(
         self, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
@@ -96,7 +96,7 @@ class TestSettings:
 
         simulator.settings(access_keys=["GOOD"])
         carrier = carrier_to(simulator.url)
-        assert kinds(send_bulk(carrier, count=1)) == [Kind.STOP_ACCOUNT]
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.STOP_WORKER]
         write_key("REVOKED")
         assert kinds(send_bulk(carrier, count=1)) == [Kind.STOP_ACCOUNT]
         write_key("GOOD")

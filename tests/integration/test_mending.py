@@ -1,7 +1,8 @@
 """`doctor`: what went wrong is shown, and put right."""
 
 from postroom.client import Postroom
-from postroom.model import SES_FAILS, Lane, State
+from postroom.model import Lane, State
+from postroom.store.dispatch import SES_FAILS
 from tests.support.campaigns import ACCOUNT
 from tests.support.post import Post
 

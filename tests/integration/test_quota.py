@@ -9,15 +9,18 @@ from functools import partial
 import msgspec
 import pytest
 
+from postroom import clock
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.settings import Account, Settings
 from postroom.store.budget import Ask, Budget, Grant
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
+from postroom.store.presence import Trouble, workers
 from postroom.store.quota import QuotaTurns
 from tests.simulator.running import RunningSimulator
 from tests.support.raw_server import RawServer
 from tests.support.waiting import wait_until
+from worker.fitness import Fitness
 from worker.quota import QuotaKeeper, in_a_thread
 from worker.ses.account import read_account_of
 from worker.ses.client import Clients
@@ -71,6 +74,13 @@ def keeper(
             turns=QuotaTurns(store),
             budgets=Budget(store),
             dispatch=Dispatch(store, settings),
+            fitness=Fitness(
+                clock.now,
+                "here:1",
+                [AccountName(name) for name in changed.accounts],
+                there=lambda: workers(store),
+                agree_seconds=0.0,
+            ),
             aside=aside,
         )
 
@@ -86,6 +96,10 @@ def asked(ses: RunningSimulator) -> int:
     """How often GetAccount was called."""
     count: int = ses.stats["calls"].get("GetAccount", 0)
     return count
+
+
+def _announce(keeper: QuotaKeeper, worker: str, *, troubles: list[Trouble]) -> None:
+    keeper.dispatch.announce(worker, {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
 
 
 def read_again(keeper: QuotaKeeper, store: Store) -> None:
@@ -289,9 +303,34 @@ class TestTrouble:
         self, keeper: MakeKeeper, budget: Budget
     ) -> None:
         broken = Account(region="eu-west-1", profile="there-is-no-such-profile")
-        keeper(others={"broken": broken}).tick()
+        one = keeper(others={"broken": broken})
+        one.tick()
         assert budget.status(ACCOUNT).known
-        assert "no-such-profile" in budget.status(AccountName("broken")).halted
+        assert "no-such-profile" in one.fitness.reason(AccountName("broken"))
+
+    def test_trouble_of_this_host_is_no_trouble_of_the_account_and_another_reads_it(
+        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+    ) -> None:
+        unwell, well = keeper(profile="there-is-no-such-profile"), keeper()
+        unwell.tick()
+        assert not unwell.fitness.serves(ACCOUNT)
+        assert budget.status(ACCOUNT).halted == ""
+        store.client.delete(store.keys.account(ACCOUNT).asked)
+        well.tick()
+        assert budget.status(ACCOUNT).known
+
+    def test_trouble_that_every_worker_has_for_long_halts_the_account(
+        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+    ) -> None:
+        unwell = keeper(profile="there-is-no-such-profile")
+        _announce(unwell, "well:1", troubles=[])
+        unwell.tick()
+        assert budget.status(ACCOUNT).halted == ""
+        unwell.dispatch.retire("well:1")
+        unwell.fitness.fails(ACCOUNT, "no credentials")
+        _announce(unwell, "here:1", troubles=unwell.fitness.troubles())
+        unwell._unfit(ACCOUNT, "no credentials")
+        assert budget.status(ACCOUNT).halted == "on every worker: no credentials"
 
     def test_an_account_that_hangs_does_not_keep_the_others_waiting(
         self, keeper: MakeKeeper, budget: Budget

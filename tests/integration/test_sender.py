@@ -24,6 +24,7 @@ from tests.support.post import Post, quick
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 from worker.render import BulkEntry, Mailing
+from worker.sender import Sent
 from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import Kind, Verdict
 
@@ -56,6 +57,12 @@ def resume(made: Made, settings: Settings) -> None:
     Campaigns(made.store, settings.store).resume(made.id)
 
 
+def announce(post: Post, worker: str, *, ails: bool) -> None:
+    """Let a worker be there, with the troubles of this one or with none."""
+    troubles = post.worker.fitness.troubles() if ails else []
+    post.dispatch.announce(worker, {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
+
+
 class TestBatch:
     def test_everybody_gets_one_mail(self, post: Post) -> None:
         made = post.make(120, batch_size=60)
@@ -80,15 +87,36 @@ class TestBatch:
         assert Counter(post.carrier.addresses) == Counter(made.addresses)
         assert made.check_books().accepted == 500
 
-    def test_of_an_unknown_sender_halts_the_campaign(
-        self, posts: MakePost, store: Store, settings: Settings
+    def test_of_an_unknown_sender_is_handed_on_and_halts_once_no_worker_knows_it(
+        self, posts: MakePost
     ) -> None:
-        post = posts()
+        post = posts(unfit_seconds=0.0)
         post.allow()
         made = post.make(3, sender=SenderName("nobody"))
-        assert post.work_off(made).recipients == 0
-        assert "nobody" in made.field("halted")
+        announce(post, "newer:1", ails=False)
+        assert post.work_off(made) == Sent(handed_on=True)
+        assert made.field("halted") == ""
+        assert (made.due() or 0) <= made.store.seconds()
+        assert post.ledger.claim(made.ref(), owner="next").parks == 0
+        made.lapse()
+        post.dispatch.retire("newer:1")
+        announce(post, "here:1", ails=True)
+        assert post.work_off(made, owner="again").handed_on
+        assert made.field("halted").startswith("on every worker: the worker's settings know no")
         assert made.check_books().pending == 3
+
+    def test_that_this_host_cannot_send_is_handed_on_to_others(self, posts: MakePost) -> None:
+        unwell, well = posts(), posts()
+        well.allow()
+        made = unwell.make(60)
+        unwell.carrier.end_next_call(Kind.STOP_WORKER, "no usable AWS credentials")
+        assert unwell.work_off(made).handed_on
+        assert unwell.work_off(made, owner="again").handed_on
+        assert unwell.carrier.calls == [50]
+        assert made.check_books().pending == 60
+        assert (made.field("halted"), unwell.budget.status(ACCOUNT).halted) == ("", "")
+        assert well.work_off(made, owner="well").recipients == 60
+        assert made.check_books().accepted == 60
 
     def test_of_a_newer_format_is_left_to_a_newer_worker(self, post: Post, store: Store) -> None:
         made = post.make(2)
@@ -461,12 +489,34 @@ class TestTask:
         assert post.worker.send_batch(made.ref(77)) == 0
         assert made.check_books().pending == 2
 
-    def test_of_a_sender_the_worker_does_not_know_halts_and_raises_nothing(
-        self, post: Post
+    def test_of_a_sender_the_worker_does_not_know_goes_back_to_the_queue_at_once(
+        self, post: Post, store: Store
     ) -> None:
-        made = post.make(2, sender=SenderName("nobody"))
+        made = released(post, post.make(2, sender=SenderName("nobody")))
+        store.client.delete("postroom:celery:batches")
         assert post.worker.send_batch(made.ref()) == 0
-        assert "nobody" in made.field("halted")
+        assert store.client.llen("postroom:celery:batches") == 1
+        assert store.client.zcard(store.keys.dispatch("out:bulk")) == 1
+
+    def test_passes_by_a_campaign_it_cannot_send_and_takes_the_next(
+        self, post: Post, store: Store
+    ) -> None:
+        unknown = released(post, post.make(4, sender=SenderName("nobody"), batch_size=2))
+        post.worker.send_batch(unknown.ref())
+        store.client.delete(store.keys.dispatch("out:bulk"))
+        known = post.make(4, batch_size=2)
+        post.dispatch.wake(known.route)
+        assert post.worker.send_batch(known.ref()) == 4
+        assert known.check_books().accepted == 4
+
+    def test_takes_nothing_of_an_account_that_it_cannot_send_for(
+        self, post: Post, store: Store
+    ) -> None:
+        made = released(post, post.make(6, batch_size=2))
+        post.carrier.end_next_call(Kind.STOP_WORKER, "no usable AWS credentials")
+        assert post.worker.send_batch(made.ref()) == 0
+        assert post.carrier.calls == [2]
+        assert made.check_books().pending == 6
 
 
 class TestInTheMiddle:

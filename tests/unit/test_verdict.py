@@ -159,7 +159,16 @@ CALLS = [
     ("SignatureDoesNotMatch", "The request signature we", 403, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
     ("ExpiredTokenException", None, 403, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
     ("ExpiredToken", None, 403, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
-    ("RequestExpired", None, 400, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
+    ("RequestExpired", None, 400, K.STOP_WORKER, K.STOP_WORKER),
+    (
+        "SignatureDoesNotMatch",
+        "Signature expired: 1 is before 2",
+        403,
+        K.STOP_WORKER,
+        K.STOP_WORKER,
+    ),
+    ("InvalidSignatureException", "Signature not yet current", 403, K.STOP_WORKER, K.STOP_WORKER),
+    ("InvalidSignatureException", "The signature we calc", 403, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
     ("IncompleteSignature", None, 400, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
     ("MissingAuthenticationToken", None, 403, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
     ("OptInRequired", None, 403, K.STOP_ACCOUNT, K.STOP_ACCOUNT),
@@ -277,12 +286,12 @@ FAULTS = [
     (ResponseParserError("no JSON"), K.AMBIGUOUS, K.UNREACHABLE),
     (AttributeError("over a garbled answer"), K.AMBIGUOUS, K.UNREACHABLE),
     (ConnectionResetError(), K.AMBIGUOUS, K.UNREACHABLE),
-    (aws.ParamValidationError(report="x"), K.AMBIGUOUS, K.STOP_ACCOUNT),
-    (aws.NoRegionError(), K.AMBIGUOUS, K.STOP_ACCOUNT),
-    (aws.NoCredentialsError(), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
-    (aws.PartialCredentialsError(provider="env", cred_var="x"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
-    (aws.CredentialRetrievalError(provider="x", error_msg="y"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
-    (aws.ProfileNotFound(profile="x"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
+    (aws.ParamValidationError(report="x"), K.AMBIGUOUS, K.STOP_WORKER),
+    (aws.NoRegionError(), K.AMBIGUOUS, K.STOP_WORKER),
+    (aws.NoCredentialsError(), K.STOP_WORKER, K.STOP_WORKER),
+    (aws.PartialCredentialsError(provider="env", cred_var="x"), K.STOP_WORKER, K.STOP_WORKER),
+    (aws.CredentialRetrievalError(provider="x", error_msg="y"), K.STOP_WORKER, K.STOP_WORKER),
+    (aws.ProfileNotFound(profile="x"), K.STOP_WORKER, K.STOP_WORKER),
     (refusal("AccessDenied", "no", 403, "AssumeRole"), K.STOP_ACCOUNT, K.STOP_ACCOUNT),
     (refusal("Throttling", "Rate exceeded", 400, "AssumeRole"), K.UNREACHABLE, K.UNREACHABLE),
     (refusal("InternalFailure", None, 500, "AssumeRole"), K.UNREACHABLE, K.UNREACHABLE),
@@ -304,7 +313,7 @@ def test_every_row_of_the_tables_is_tried() -> None:
     tried |= {codes.normal(row[0]) for row in STATUSES}
     spare = {  # Spellings of our neighbours in AWS; not known from SES.
         *("throttled", "requestthrottled", "slowdown", "notauthorized", "invalidaccesskeyid"),
-        *("requesttimetooskewed", "invalidsignature", "subscriptionrequired"),
+        *("requesttimetooskewed", "subscriptionrequired"),
     }
     assert (codes.DEFINITE.keys() | codes.BY_TEXT.keys()) - tried == spare
 

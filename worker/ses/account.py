@@ -45,7 +45,7 @@ def read_account_of(clients: Clients, account: AccountName) -> AccountFacts:
     try:
         client = clients.polling(account)
     except BadInputError as error:
-        raise AccountUnreadableError(Verdict(Kind.STOP_ACCOUNT, str(error))) from None
+        raise AccountUnreadableError(Verdict(Kind.STOP_WORKER, str(error))) from None
     return read_account(client)
 
 

@@ -16,8 +16,8 @@ _NOT_FOUND: Final = "notfound"
 class UnansweredError(PostroomError):
     """SES did not answer a question. `verdict.kind` says whether to ask again.
 
-    TRANSIENT, UNREACHABLE and THROTTLED pass; STOP_ACCOUNT needs a person; STOP_CAMPAIGN means
-    that this SES does not offer the call.
+    TRANSIENT, UNREACHABLE and THROTTLED pass; STOP_ACCOUNT needs a person, STOP_WORKER one for
+    this host; STOP_CAMPAIGN means that this SES does not offer the call.
     """
 
     def __init__(self, verdict: Verdict) -> None:

@@ -32,9 +32,8 @@ SENDER: Final = Rule(
     Kind.STOP_CAMPAIGN, "SES refuses the From address {sender}: not verified in {region}"
 )
 CREDENTIALS: Final = Rule(Kind.STOP_ACCOUNT, "SES refuses the AWS credentials in {region}")
-CLOCK: Final = Rule(
-    Kind.STOP_ACCOUNT, "SES refuses the signature: wrong secret key, or this host's clock is off"
-)
+SECRET: Final = Rule(Kind.STOP_ACCOUNT, "SES refuses the signature: wrong secret key")
+CLOCK: Final = Rule(Kind.STOP_WORKER, "SES refuses the signature: this host's clock is off")
 DENIED: Final = Rule(Kind.STOP_ACCOUNT, "the AWS credentials may not send through SES in {region}")
 PAUSED: Final = Rule(Kind.STOP_ACCOUNT, "sending is paused for the SES account in {region}")
 SUSPENDED: Final = Rule(
@@ -75,10 +74,8 @@ DEFINITE: Final[Mapping[str, Rule]] = {
     "expiredtoken": Rule(Kind.STOP_ACCOUNT, "the AWS credentials have expired"),
     "missingauthenticationtoken": CREDENTIALS,
     "incompletesignature": CREDENTIALS,
-    "signaturedoesnotmatch": CLOCK,
     "requestexpired": CLOCK,
     "requesttimetooskewed": CLOCK,
-    "invalidsignature": CLOCK,
     "optinrequired": Rule(Kind.STOP_ACCOUNT, "the AWS account is not subscribed to SES"),
     "subscriptionrequired": Rule(Kind.STOP_ACCOUNT, "the AWS account is not subscribed to SES"),
     "internalfailure": SERVER_FAULT,
@@ -106,6 +103,8 @@ BY_TEXT: Final[Mapping[str, Rule]] = {
     "ec2throttled": THROTTLED,
     "limitexceeded": Rule(Kind.STOP_CAMPAIGN, "SES says a limit is exceeded: {text}"),
     "sendingpaused": PAUSED,
+    "signaturedoesnotmatch": SECRET,
+    "invalidsignature": SECRET,
     "notfound": Rule(Kind.STOP_CAMPAIGN, "SES does not find something the mail names: {text}"),
     "accessdenied": DENIED,
     "notauthorized": DENIED,
@@ -148,7 +147,8 @@ TEXTS: Final[tuple[tuple[re.Pattern[str], Rule], ...]] = tuple(
         (r"template .{0,99}does not exist", NO_TEMPLATE),
         (r"sending .{0,99}(paused|disabled)", PAUSED),
         (r"security token|credentials invalid|authentication required", CREDENTIALS),
-        (r"signature (expired|not yet|we calculated)", CLOCK),
+        (r"signature (expired|not yet)", CLOCK),
+        (r"signature we calculated", SECRET),
         (r"not subscribed", DEFINITE["optinrequired"]),
         (r"message length is more than|message is too long", TOO_LONG),
         (r"header.{0,99} (not allowed|disallowed)|disallowed header", BAD_HEADER),

@@ -53,14 +53,14 @@ def verdict(error: Exception, *, left: bool) -> Verdict:
     if isinstance(error, HeldBackError):
         return Verdict(Kind.UNSENT, str(error))
     if isinstance(error, BadInputError):
-        return Verdict(Kind.STOP_ACCOUNT, str(error))
+        return Verdict(Kind.STOP_WORKER, str(error))
     if isinstance(error, NO_CREDENTIALS):
-        return Verdict(Kind.STOP_ACCOUNT, f"no usable AWS credentials ({name})")
+        return Verdict(Kind.STOP_WORKER, f"no usable AWS credentials ({name})")
     if left and not _while_connecting(error):
         # Even an error of the SDK's own: it parses the answer, and may raise anything over it.
         return Verdict(Kind.AMBIGUOUS, f"the call broke before SES answered ({name})")
     if isinstance(error, BotoCoreError) and not isinstance(error, _OF_THE_NETWORK):
-        return Verdict(Kind.STOP_ACCOUNT, f"the AWS settings cannot be used ({name})")
+        return Verdict(Kind.STOP_WORKER, f"the AWS settings cannot be used ({name})")
     return Verdict(Kind.UNREACHABLE, f"SES cannot be reached ({name})")
 
 

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """The daily quota is spent, not sent: wait until it frees. Spends no attempt."""
     STOP_ACCOUNT = "stop_account"
     """SES takes nothing from this account, not sent: a person must act."""
+    STOP_WORKER = "stop_worker"
+    """This process cannot call SES, others may, not sent: hand it on. Spends no attempt."""
     STOP_CAMPAIGN = "stop_campaign"
     """SES takes nothing of this campaign, not sent: a person must act."""
     UNSENT = "unsent"

@@ -1,11 +1,11 @@
 -- pick_turns: whose batches go to the workers next, on one account and lane. Always the campaign
 -- that has sent least for its weight; each pick charges it one batch ahead. Never more than the
--- workers have room for, nor than the account's rate keeps busy; but a campaign of which nothing
+-- workers that serve the account have room for, nor than its rate keeps busy; but a campaign of which nothing
 -- is out need not wait for somebody's slice to end, as long as that is not doubled.
 -- KEYS[1] turns   KEYS[2] hold   KEYS[3] out   KEYS[4] slots   KEYS[5] routes
 -- KEYS[6] wakes   KEYS[7] clocks   KEYS[8] limits
 -- ARGV     account|lane, batches a slot, ticket name, seconds that a ticket lives, how many at
---          most (0: as many as there is room for)
+--          most (0: as many as there is room for), then campaigns that are not to be picked
 -- Returns  {campaign, ticket, wakes, campaign, ticket, wakes, ...}
 local LOOK_AT = 32
 local turns, hold, out, slots, routes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -18,17 +18,17 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 redis.call('ZREMRANGEBYSCORE', out, '-inf', now)
 
-local total, workers = 0, redis.call('HGETALL', slots)
+local total, serving, workers = 0, 0, redis.call('HGETALL', slots)
+local account = ',' .. string.match(clock, '^[^|]+') .. ','
 for i = 1, #workers, 2 do
-  local count, till = string.match(workers[i + 1], '^(%d+)|([%d%.]+)$')
+  local count, till, serves = string.match(workers[i + 1], '^(%d+)|([%d%.]+)|?(.*)$')
   if tonumber(till) < now then
     redis.call('HDEL', slots, workers[i])
   else
     total = total + tonumber(count)
+    if serves == '' or serves == '*' or string.find(serves, account, 1, true) then serving = serving + tonumber(count) end
   end
 end
-local room = math.ceil(total * window) - redis.call('ZCARD', out)
-if tonumber(ARGV[5]) > 0 then room = math.min(room, tonumber(ARGV[5])) end
 local own, going = 0, {}
 for _, member in ipairs(redis.call('ZRANGE', out, 0, -1)) do
   if string.sub(member, 1, #clock + 1) == clock .. '|' then
@@ -36,11 +36,15 @@ for _, member in ipairs(redis.call('ZRANGE', out, 0, -1)) do
     going[string.match(member, '^([^|]+)|', #clock + 2)] = true
   end
 end
+local room = math.min(math.ceil(total * window) - redis.call('ZCARD', out), math.ceil(serving * window) - own)
+if tonumber(ARGV[5]) > 0 then room = math.min(room, tonumber(ARGV[5])) end
+local but = {}
+for at = 6, #ARGV do but[ARGV[at]] = true end
 local function next_turn()
   local first = redis.call('ZRANGE', turns, 0, LOOK_AT - 1, 'WITHSCORES')
   for i = 1, #first, 2 do
     local id = first[i]
-    if most <= 0 or own < most or (own < 2 * most and not going[id]) then return id, first[i + 1] end
+    if not but[id] and (most <= 0 or own < most or (own < 2 * most and not going[id])) then return id, first[i + 1] end
   end
 end
 

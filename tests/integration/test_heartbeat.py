@@ -1,0 +1,117 @@
+"""The heartbeat waits for nothing else, and a sweep that lasts is nobody else's."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from postroom.model import Lane
+from postroom.settings import Settings
+from postroom.store.connection import Store
+from postroom.store.presence import workers
+from tests.support.fake_carrier import FakeCarrier
+from tests.support.post import Post, quick
+from tests.support.waiting import wait_until
+from worker.upkeep import Upkeep
+
+
+@pytest.fixture
+def stuck() -> threading.Event:
+    """What the house-keeping waits for."""
+    return threading.Event()
+
+
+def hanging(upkeep: Upkeep, stuck: threading.Event, seen: list[str], name: str) -> Upkeep:
+    """The same upkeep with a sweep that hangs at its first campaign."""
+
+    def goes_on() -> bool:
+        seen.append(name)
+        stuck.wait(30)
+        return True
+
+    steering = replace(upkeep.janitor, live=_Each(upkeep.janitor.live, goes_on))
+    return replace(upkeep, janitor=steering)
+
+
+class _Each:
+    """The live campaigns, with a look before each of them."""
+
+    def __init__(self, live: object, look: Callable[[], bool]) -> None:
+        self._live, self._look = live, look
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._live, name)
+
+    def each(self) -> object:
+        for campaign in self._live.each():
+            self._look()
+            yield campaign
+
+
+def test_slots_are_announced_while_the_house_keeping_hangs(
+    post: Post, store: Store, stuck: threading.Event
+) -> None:
+    post.make(2)
+    seen: list[str] = []
+    beat = post.worker.heartbeat(4)
+    upkeep = hanging(post.worker.upkeep(), stuck, seen, "one")
+    threads = [threading.Thread(target=one.run, daemon=True) for one in (beat, upkeep)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: seen, "the sweep hangs")
+    store.client.delete(store.keys.dispatch("slots:bulk"), store.keys.dispatch("workers"))
+    wait_until(lambda: workers(store), "they are announced again", seconds=5)
+    stuck.set()
+    post.stopping.ask()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_a_retired_worker_is_not_announced_again(post: Post, store: Store) -> None:
+    beat = post.worker.heartbeat(4)
+    beat.beat()
+    assert len(workers(store)) == 1
+    post.stopping.ask()
+    beat.retire()
+    beat.beat()
+    assert workers(store) == []
+    assert store.client.hlen(store.keys.dispatch("slots:bulk")) == 0
+
+
+def test_a_beat_is_one_round_trip(post: Post, store: Store) -> None:
+    post.worker.heartbeat(4).beat()
+    before = store.client.info("stats")["total_commands_processed"]
+    post.worker.heartbeat(4).beat()
+    after = store.client.info("stats")["total_commands_processed"]
+    inside = 1 + 2 + 1 + 2  # TIME, slots, presence, lengths: within the script.
+    assert after - before <= 2 + inside
+
+
+def test_two_sweeps_never_run_the_same_list(
+    post: Post, store: Store, settings: Settings, stuck: threading.Event
+) -> None:
+    post.make(2)
+    other = Post(store, quick(settings), FakeCarrier())
+    seen: list[str] = []
+    sweeps = [
+        hanging(post.worker.upkeep(), stuck, seen, "one"),
+        hanging(other.worker.upkeep(), stuck, seen, "other"),
+    ]
+    first = threading.Thread(target=sweeps[0].tick, daemon=True)
+    first.start()
+    wait_until(lambda: seen, "one sweeps")
+    with suppress(TimeoutError):
+        sweeps[1].tick()
+    assert seen == ["one"]
+    stuck.set()
+    first.join(10)
+    other.close()
+
+
+def test_the_slots_of_a_dead_worker_lapse_and_it_is_forgotten(post: Post, store: Store) -> None:
+    post.dispatch.announce("dead:1", {Lane.BULK: 4})
+    store.client.hdel(store.keys.dispatch("slots:bulk"), "dead:1")
+    post.dispatch.announce("well:2", {Lane.BULK: 4})
+    assert [one.name for one in workers(store)] == ["well:2"]

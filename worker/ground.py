@@ -1,0 +1,60 @@
+"""What the parts of a worker process stand on: settings, Redis, the broker and SES."""
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import partial
+
+from postroom import clock
+from postroom.model import AccountName
+from postroom.publish import Publisher
+from postroom.settings import Settings
+from postroom.store import presence
+from postroom.store.budget import Budget
+from postroom.store.connection import Store
+from postroom.store.dispatch import Dispatch
+from postroom.store.ledger import Ledger
+from worker.fitness import Fitness
+from worker.ses.client import Clients
+from worker.stopping import Stopping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """One a process."""
+
+    worker: str
+    """`host:pid`."""
+    settings: Settings
+    stopping: Stopping
+    store: Store
+    budget: Budget
+    ledger: Ledger
+    dispatch: Dispatch
+    publisher: Publisher
+    clients: Clients
+    fitness: Fitness
+
+
+def lay(settings: Settings, stopping: Stopping) -> Ground:
+    """Put it together; nothing is asked of Redis or SES yet."""
+    store = Store(settings.redis, client_name="postroom-worker")
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    return Ground(
+        worker=worker,
+        settings=settings,
+        stopping=stopping,
+        store=store,
+        budget=Budget(store),
+        ledger=Ledger.by(store, settings),
+        dispatch=Dispatch(store, settings),
+        publisher=Publisher(settings.redis),
+        clients=Clients(settings),
+        fitness=Fitness(
+            clock.monotonic,
+            worker,
+            [AccountName(name) for name in settings.accounts],
+            there=partial(presence.workers, store),
+            agree_seconds=settings.worker.unfit_seconds,
+        ),
+    )

@@ -1,0 +1,73 @@
+"""The loops that each worker process runs beside sending, put together."""
+
+from functools import partial
+from typing import Final
+
+from postroom import clock, release
+from postroom.janitor import Janitor
+from postroom.model import AccountName
+from postroom.store.campaigns import Campaigns
+from postroom.store.live import Live
+from postroom.store.lock import Lock
+from postroom.store.quota import QuotaTurns
+from worker.ground import Ground
+from worker.heartbeat import Heartbeat, slots_of
+from worker.quota import QuotaKeeper, in_a_thread
+from worker.ses.account import read_account_of
+from worker.upkeep import Upkeep
+
+_SWEEP_LOCK_SECONDS: Final = 10.0
+"""A sweeper that has died is followed by another after this long. Above the time that the
+longest single repair takes: to close the books of a cancelled campaign of a million."""
+
+
+def heartbeat(ground: Ground, concurrency: int) -> Heartbeat:
+    return Heartbeat(
+        worker=ground.worker,
+        slots=slots_of(concurrency),
+        dispatch=ground.dispatch,
+        fitness=ground.fitness,
+        seconds=ground.settings.dispatch.tick_seconds,
+        stopping=ground.stopping,
+    )
+
+
+def quota(ground: Ground) -> QuotaKeeper:
+    accounts = ground.settings.accounts
+    return QuotaKeeper(
+        accounts={AccountName(name): account for name, account in accounts.items()},
+        limiter=ground.settings.limiter,
+        lease_seconds=ground.settings.worker.lease_seconds,
+        read=partial(read_account_of, ground.clients),
+        turns=QuotaTurns(ground.store),
+        budgets=ground.budget,
+        dispatch=ground.dispatch,
+        fitness=ground.fitness,
+        aside=in_a_thread,
+    )
+
+
+def upkeep(ground: Ground, quota: QuotaKeeper) -> Upkeep:
+    janitor = Janitor(
+        live=Live(ground.store),
+        steering=Campaigns(ground.store, ground.settings.store),
+        books=ground.ledger,
+        line=ground.dispatch,
+        publisher=ground.publisher,
+    )
+    return Upkeep(
+        dispatch=ground.dispatch,
+        quota=quota,
+        janitor=janitor,
+        sweeping=Lock(
+            ground.store,
+            "sweep",
+            owner=ground.worker,
+            lasts_seconds=_SWEEP_LOCK_SECONDS,
+            clock=clock.boottime,
+        ),
+        release=partial(release.release, ground.dispatch, ground.publisher),
+        redis_seconds=ground.store.seconds,
+        tick_seconds=ground.settings.dispatch.tick_seconds,
+        stopping=ground.stopping,
+    )
