@@ -7,7 +7,7 @@ _GROUPS = {
     "speed": ("intake", "bulk_throughput", "single_mode", "rate_held", "quota_wait"),
     "crash": (
         *("recovery", "pause_latency", "transactional_latency", "fairness", "many_campaigns"),
-        *("quota_slots", "broker_queue", "fsync"),
+        *("quota_slots", "broker_queue", "fsync", "revoked_key"),
     ),
 }
 
