@@ -51,6 +51,8 @@ class AccountStatus:
     """Campaigns and messages that stand in line for it."""
     workers: int
     """Worker processes that send for it now."""
+    shares_with: tuple[AccountName, ...]
+    """Other sections that are the same AWS account and Region: one budget for all of them."""
     troubles: tuple[Trouble, ...]
     """What keeps others from it."""
 
@@ -91,7 +93,8 @@ class Accounts:
         """
         # In this order: whoever finds the account held after it was let go, looks again.
         self._budget.resume(self._known(account))
-        self._dispatch.let_go(account)
+        for one in self._budget.aliases.sharing(account):
+            self._dispatch.let_go(one)
         release(self._dispatch, self._publisher)
 
     def resume_halted(self, account: AccountName) -> None:
@@ -132,6 +135,9 @@ class Accounts:
             ),
             waiting=sum(self._dispatch.waiting(account, lane) for lane in Lane),
             workers=sum(one.serves(account) for one in there),
+            shares_with=tuple(
+                one for one in self._budget.aliases.sharing(account) if one != account
+            ),
             troubles=tuple(
                 trouble for one in there for trouble in one.troubles if trouble.account == account
             ),

@@ -27,6 +27,8 @@ class Complaint:
     where: str
     what: str
     command: str = ""
+    wrong: bool = True
+    """False: worth knowing, and nothing to mend."""
 
 
 class Doctor:
@@ -94,6 +96,10 @@ class Doctor:
                 yield Complaint(where=where, what=what)
             elif what := _slow(status):
                 yield Complaint(where=where, what=what)
+            if status.shares_with:
+                others = ", ".join(status.shares_with)
+                what = f"the same AWS account and Region as {others}: they share one budget"
+                yield Complaint(where=where, what=what, wrong=False)
             for trouble in status.troubles:
                 what = f"{trouble.reason}; for {trouble.seconds:.0f} s it leaves {where} to others"
                 yield Complaint(where=f"worker {trouble.worker}", what=what)

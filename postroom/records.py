@@ -55,6 +55,7 @@ def account_record(account: AccountStatus) -> dict[str, object]:
         ],
         "waiting": account.waiting,
         "workers": account.workers,
+        "shares_with": list(account.shares_with),
         "troubles": [
             {"worker": one.worker, "sender": one.sender, "reason": one.reason}
             for one in account.troubles

@@ -14,6 +14,7 @@ from worker.ground import Ground
 from worker.heartbeat import Heartbeat, slots_of
 from worker.quota import QuotaKeeper, in_a_thread
 from worker.ses.account import read_account_of
+from worker.ses.whose import Whose
 from worker.upkeep import Upkeep
 
 _SWEEP_LOCK_SECONDS: Final = 10.0
@@ -39,10 +40,12 @@ def quota(ground: Ground) -> QuotaKeeper:
         limiter=ground.settings.limiter,
         lease_seconds=ground.settings.worker.lease_seconds,
         read=partial(read_account_of, ground.clients),
-        turns=QuotaTurns(ground.store),
+        turns=QuotaTurns(ground.store, ground.budget.aliases),
         budgets=ground.budget,
         dispatch=ground.dispatch,
         fitness=ground.fitness,
+        identity=Whose(ground.clients).identity,
+        aliases=ground.budget.aliases,
         aside=in_a_thread,
     )
 

@@ -1,21 +1,24 @@
 """Keeps the budgets true to SES: one process at a time reads GetAccount, for all of them."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from postroom.errors import StoreUnavailableError
 from postroom.model import AccountName, Lane
 from postroom.settings import Account as AccountSettings
 from postroom.settings import Limiter as LimiterSettings
+from postroom.store.aliases import Aliases
 from postroom.store.budget import Allowance
 from worker.fitness import Fitness
 from worker.ses.account import AccountFacts, AccountUnreadableError
 from worker.ses.verdict import Kind
+from worker.ses.whose import Identity
 
 log = structlog.get_logger()
 
@@ -38,6 +41,7 @@ class Turns(Protocol):
 class Budgets(Protocol):
     def observe(self, account: AccountName, allowance: Allowance) -> bool: ...
     def halt(self, account: AccountName, reason: str) -> None: ...
+    def forget(self, account: AccountName) -> None: ...
 
 
 class Dispatching(Protocol):
@@ -58,6 +62,8 @@ class QuotaKeeper:
     budgets: Budgets
     dispatch: Dispatching
     fitness: Fitness
+    identity: Callable[[AccountName], Identity | None]
+    aliases: Aliases
     aside: Callable[[Callable[[], None]], None]
     """Runs a reading, as `in_a_thread` does: SES may not answer for a long time."""
 
@@ -88,6 +94,7 @@ class QuotaKeeper:
             self._unreadable(account, settings, fault)
             return
         self.fitness.mended(account)
+        settings = self._together(account, settings)
         if not facts.sending_enabled:
             self._halt(account, "sending is disabled for the account in SES")
         elif facts.enforcement_status == "SHUTDOWN":
@@ -113,10 +120,23 @@ class QuotaKeeper:
         elif settings.max_send_rate is not None and verdict.kind is not Kind.STOP_ACCOUNT:
             # SES, or what stands in its place, does not offer GetAccount: the operator's own
             # rate is kept, and SES's refusals are the only word on the quota.
-            self._observe(account, _configured(settings, self.limiter))
+            together = self._together(account, settings)
+            rate = together.max_send_rate or settings.max_send_rate
+            known = msgspec.structs.replace(together, max_send_rate=rate)
+            self._observe(account, _configured(known, self.limiter))
         else:
             hint = f"mend it, or set accounts.{account}.max_send_rate"
             self._halt(account, f"its rate and quota cannot be read: {verdict.reason}; {hint}")
+
+    def _together(self, account: AccountName, settings: AccountSettings) -> AccountSettings:
+        """Find out who else is this AWS account; return what all of them together may use."""
+        if identity := self.identity(account):
+            owner = self.aliases.register(account, identity.name, sure=identity.sure)
+            if owner != account:
+                self.budgets.forget(account)
+        sharing = self.aliases.sharing(account)
+        known = [self.accounts[one] for one in sharing if one in self.accounts]
+        return shared(settings, known)
 
     def _halt(self, account: AccountName, reason: str) -> None:
         log.error("account.halted", account=account, reason=reason)
@@ -126,7 +146,8 @@ class QuotaKeeper:
         for lane, recipients in _RECIPIENTS_PER_SLOT.items():
             self.dispatch.limit(account, lane, 2 + int(allowance.rate / recipients))
         if self.budgets.observe(account, allowance):
-            self.dispatch.let_go(account)
+            for one in self.aliases.sharing(account):
+                self.dispatch.let_go(one)
             log.info("account.allows", account=account, rate=allowance.rate, quota=allowance.quota)
 
 
@@ -142,6 +163,21 @@ def in_a_thread(look: Callable[[], None]) -> None:
             log.exception("account.unread")
 
     threading.Thread(target=run, name="quota", daemon=True).start()
+
+
+def shared(own: AccountSettings, sharing: Sequence[AccountSettings]) -> AccountSettings:
+    """Return what sections that are one account at SES may use of it together."""
+    rates = [one.max_send_rate for one in sharing if one.max_send_rate is not None]
+    requests = [
+        one.bulk_requests_per_second for one in sharing if one.bulk_requests_per_second is not None
+    ]
+    every = len(sharing)
+    return msgspec.structs.replace(
+        own,
+        share=min(1.0, sum(one.share for one in sharing)),
+        max_send_rate=sum(rates) if len(rates) == every else None,
+        bulk_requests_per_second=sum(requests) if len(requests) == every else None,
+    )
 
 
 def _allowance(

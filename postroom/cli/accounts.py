@@ -107,5 +107,6 @@ def _quota(one: AccountStatus) -> str:
 def _why(one: AccountStatus) -> str:
     if one.halted or one.paused:
         return one.halted or "by a person"
+    shared = [f"one budget with {', '.join(one.shares_with)}"] if one.shares_with else []
     held = [f"{hold.lane}: {hold.reason}, until {moment(hold.until)}" for hold in one.holds]
-    return "; ".join(held)
+    return "; ".join([*held, *shared])

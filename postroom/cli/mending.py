@@ -93,7 +93,9 @@ def doctor(
     """Show what is wrong, and the one command that mends it. Ends with 1 when something is."""
     with opened() as post:
         repaired = post.repair() if repair else []
-        complaints = post.examine()
+        found = post.examine()
+    complaints = [one for one in found if one.wrong]
+    hints = [one for one in found if not one.wrong]
     if as_json:
         say_json(
             {
@@ -102,13 +104,14 @@ def doctor(
                     {"where": one.where, "what": one.what, "command": one.command}
                     for one in complaints
                 ],
+                "notes": [{"where": one.where, "what": one.what} for one in hints],
             }
         )
         return int(bool(complaints))
     out = tables(soft_wrap=True)
     for one in repaired:
         out.print(Text("repaired ", style="green"), f"campaign {one.campaign_id}: {one.what}")
-    for complaint in complaints:
+    for complaint in [*complaints, *hints]:
         out.print(Text(f"{complaint.where}:", style="bold"), printable(complaint.what))
         if complaint.command:
             out.print(Text(f"  -> {complaint.command}", style="cyan"))

@@ -14,7 +14,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from postroom.model import AccountName, CampaignId, Lane
+from postroom.store.aliases import Aliases
 from postroom.store.connection import Store
+from postroom.store.keys import AccountKeys
 
 _LANES: Final = {Lane.TRANSACTIONAL: 0, Lane.BULK: 1}
 
@@ -108,7 +110,9 @@ class Budget:
     """The budgets of all accounts."""
 
     def __init__(self, store: Store) -> None:
+        """Accounts that are one at SES have one budget, by whichever name it is asked."""
         self._store: Final = store
+        self.aliases: Final = Aliases(store)
 
     def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
         """Take up to what is wanted, or learn when to ask again.
@@ -116,7 +120,16 @@ class Budget:
         A repeated take takes twice, which errs on the safe side. Raises
         `StoreUnavailableError`.
         """
-        keys = self._store.keys.account(account)
+        answer = self._take(account, ask, max_wait_seconds)
+        if isinstance(answer, Wait) and answer.why is Why.UNKNOWN:
+            asked = self.aliases.owner(account)
+            self.aliases.refresh()
+            if self.aliases.owner(account) != asked:
+                return self._take(account, ask, max_wait_seconds)
+        return answer
+
+    def _take(self, account: AccountName, ask: Ask, max_wait_seconds: float) -> Grant | Wait:
+        keys = self._keys(account)
         granted, wait_ms, why, text, holds = self._store.run(
             "take_budget",
             [keys.budget, keys.window, keys.line, keys.asks, keys.served, keys.grants],
@@ -141,7 +154,7 @@ class Budget:
 
         One that is never settled is given back by `observe`, as far as SES did not count it.
         """
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         self._store.run(
             "settle_budget",
             [keys.budget, keys.window, keys.grants],
@@ -150,17 +163,17 @@ class Budget:
 
     def withdraw(self, account: AccountName, waiter: str) -> None:
         """Leave the line: the waiter will not come back."""
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         self._store.run("leave_line", [keys.line, keys.asks], [waiter])
 
     def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
         """SES refused for the rate: multiply the allowed rate by `factor`; return it."""
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         return float(self._store.run("throttle_budget", [keys.budget], [factor, refused]))
 
     def observe(self, account: AccountName, allowance: Allowance) -> bool:
         """Keep the budget true to SES. True when more may be sent than before."""
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         more, _foreign = self._store.run(
             "observe_account",
             [keys.budget, keys.window, keys.grants],
@@ -183,30 +196,39 @@ class Budget:
 
     def halt(self, account: AccountName, reason: str) -> None:
         """Stop every sender of the account until a person resumes it."""
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         self._store.ask(lambda client: client.hset(keys.budget, "halted", reason))
 
     def pause(self, account: AccountName) -> None:
         """A person stops every sender of the account: nothing is granted from now on."""
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         self._store.ask(lambda client: client.hset(keys.budget, "paused", "1"))
 
     def resume(self, account: AccountName) -> None:
         """End a pause, and a halt whose cause is mended: SES is asked about it at once."""
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         self._store.ask(lambda client: client.hdel(keys.budget, "halted", "paused"))
-        self._store.ask(lambda client: client.delete(keys.poll))
+        polls = [self._store.keys.account(one).poll for one in self.aliases.sharing(account)]
+        self._store.ask(lambda client: [client.delete(poll) for poll in polls])
+
+    def forget(self, account: AccountName) -> None:
+        """Grant nothing more on an account's own budget: it turned out to be another's."""
+        own = self._store.keys.account(account).budget
+        self._store.ask(lambda client: client.hdel(own, "rate_max"))
 
     def stopped(self, account: AccountName) -> bool:
         """Whether nothing is granted until a person resumes the account."""
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         found = self._store.ask(lambda client: client.hmget(keys.budget, "halted", "paused"))
         return any(found)
 
     def status(self, account: AccountName) -> BudgetStatus:
-        keys = self._store.keys.account(account)
+        keys = self._keys(account)
         raw: dict[bytes, bytes] = self._store.ask(lambda client: client.hgetall(keys.budget))
         return _status({name.decode(): value.decode() for name, value in raw.items()})
+
+    def _keys(self, account: AccountName) -> AccountKeys:
+        return self._store.keys.account(self.aliases.owner(account))
 
 
 def _status(has: dict[str, Any]) -> BudgetStatus:

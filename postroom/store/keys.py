@@ -113,6 +113,10 @@ class Keys:
         """`routes`, `asleep`, `wakes`, ...: see store/dispatch.py."""
         return f"{self.prefix}{{dispatch}}:{name}"
 
+    def accounts(self, name: str) -> str:
+        """`identities`, `sections`: see store/aliases.py."""
+        return f"{self.prefix}{{accounts}}:{name}"
+
     def submitted(self, key: str) -> str:
         """Idempotency key of a submit -> campaign id."""
         return f"{self.prefix}submitted:{key}"

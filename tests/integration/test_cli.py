@@ -28,7 +28,10 @@ KEYS = (
     "expired invalid duplicate delivered bounced complained achieved_rate allowed_rate "
     "eta_seconds started_at finished_at"
 )
-ACCOUNT_KEYS = "name halted paused rate max_send_rate quota used foreign throttled holds waiting"
+ACCOUNT_KEYS = (
+    "name halted paused rate max_send_rate quota used foreign throttled holds waiting workers "
+    "shares_with troubles"
+)
 CAMPAIGN = """
 name = "Autumn"
 sender = "news"

@@ -12,18 +12,21 @@ import pytest
 from postroom import clock
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.settings import Account, Settings
-from postroom.store.budget import Ask, Budget, Grant
+from postroom.store.aliases import Aliases
+from postroom.store.budget import Allowance, Ask, Budget, Grant
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.presence import Trouble, workers
 from postroom.store.quota import QuotaTurns
 from tests.simulator.running import RunningSimulator
+from tests.support.office import Office
 from tests.support.raw_server import RawServer
 from tests.support.waiting import wait_until
 from worker.fitness import Fitness
 from worker.quota import QuotaKeeper, in_a_thread
 from worker.ses.account import read_account_of
 from worker.ses.client import Clients
+from worker.ses.whose import Whose
 
 ACCOUNT = AccountName("main")
 MakeKeeper = Callable[..., QuotaKeeper]
@@ -66,13 +69,16 @@ def keeper(
     ) -> QuotaKeeper:
         own = Account(region="eu-west-1", endpoint_url=ses.url, **account)
         changed = msgspec.structs.replace(settings, accounts={**(others or {}), ACCOUNT: own})
+        budget, clients = Budget(store), Clients(changed)
         return QuotaKeeper(
             accounts={AccountName(name): one for name, one in changed.accounts.items()},
             limiter=msgspec.structs.replace(settings.limiter, refresh_seconds=refresh_seconds),
             lease_seconds=settings.worker.lease_seconds,
-            read=partial(read_account_of, Clients(changed)),
-            turns=QuotaTurns(store),
-            budgets=Budget(store),
+            read=partial(read_account_of, clients),
+            turns=QuotaTurns(store, budget.aliases),
+            budgets=budget,
+            identity=Whose(clients).identity,
+            aliases=budget.aliases,
             dispatch=Dispatch(store, settings),
             fitness=Fitness(
                 clock.now,
@@ -100,6 +106,32 @@ def asked(ses: RunningSimulator) -> int:
 
 def _announce(keeper: QuotaKeeper, worker: str, *, troubles: list[Trouble]) -> None:
     keeper.dispatch.announce(worker, {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
+
+
+ASK = Ask(
+    waiter="me",
+    wanted=1,
+    lane=Lane.BULK,
+    bulk_request=True,
+    campaign_id=CampaignId("c1"),
+    weight=1.0,
+)
+
+
+def allow(budget: Budget, account: AccountName) -> None:
+    allowance = Allowance(
+        rate=1000.0,
+        quota=-1.0,
+        sent=-1.0,
+        window_seconds=86_400.0,
+        cells=288,
+        burst_seconds=0.25,
+        increase_per_second=0.05,
+        requests_per_second=0.0,
+        refresh_seconds=30.0,
+    )
+    budget.observe(account, allowance)
+    budget._store.client.hset(budget._store.keys.account(account).budget, "tokens", 100)
 
 
 def read_again(keeper: QuotaKeeper, store: Store) -> None:
@@ -182,6 +214,72 @@ class TestReading:
         assert int(limits[b"main|bulk"]) == 12
 
 
+class TestOneAccountInTwoSections:
+    OTHER = AccountName("other")
+
+    def test_shares_one_budget_that_none_of_them_passes(
+        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
+    ) -> None:
+        ses.settings(rate=40.0, quota=5000)
+        other = Account(region="eu-west-1", endpoint_url=ses.url, share=0.25)
+        one = keeper(others={self.OTHER: other}, share=0.25)
+        read_again(one, store)
+        read_again(one, store)
+        store.client.delete(store.keys.account(self.OTHER).poll)
+        read_again(one, store)
+        budget.aliases.refresh()
+        assert budget.aliases.sharing(ACCOUNT) == [ACCOUNT, self.OTHER]
+        assert budget.status(ACCOUNT) == budget.status(self.OTHER)
+        assert (budget.status(ACCOUNT).rate, budget.status(ACCOUNT).quota) == (20.0, 2500.0)
+
+    def test_grants_nothing_on_a_budget_of_its_own_whoever_has_not_heard(
+        self, store: Store
+    ) -> None:
+        late, early = Budget(store), Budget(store)
+        assert late.aliases.owner(self.OTHER) == self.OTHER
+        early.aliases.register(ACCOUNT, "aws:1:eu", sure=True)
+        early.aliases.register(self.OTHER, "aws:1:eu", sure=True)
+        early.forget(self.OTHER)
+        allow(early, ACCOUNT)
+        granted = late.take(self.OTHER, ASK, max_wait_seconds=1)
+        assert isinstance(granted, Grant)
+        assert late.status(ACCOUNT).used == 1
+        assert store.client.hget(store.keys.account(self.OTHER).budget, "used") is None
+
+    def test_who_moves_to_another_account_leaves_the_budget_to_those_who_stay(
+        self, store: Store
+    ) -> None:
+        aliases = Aliases(store)
+        for name in (ACCOUNT, self.OTHER):
+            assert aliases.register(name, "aws:1:eu", sure=True) == ACCOUNT
+        assert aliases.register(ACCOUNT, "aws:2:eu", sure=True) == ACCOUNT
+        assert aliases.owner(self.OTHER) == self.OTHER
+        assert aliases.sharing(ACCOUNT) == [ACCOUNT]
+
+    def test_what_sts_said_stands_while_it_does_not_answer(self, store: Store) -> None:
+        aliases = Aliases(store)
+        for name in (ACCOUNT, self.OTHER):
+            aliases.register(name, "aws:1:eu", sure=True)
+        assert aliases.register(self.OTHER, "key:7", sure=False) == ACCOUNT
+
+    def test_a_halt_and_its_end_are_those_of_all_its_sections(
+        self, store: Store, settings: Settings, office: Office
+    ) -> None:
+        for name in (ACCOUNT, self.OTHER):
+            Aliases(store).register(name, "aws:1:eu", sure=True)
+        dispatch = Dispatch(store, settings)
+        for name in (ACCOUNT, self.OTHER):
+            dispatch.hold(name, Lane.BULK, seconds=60, reason="suspended")
+        Budget(store).halt(self.OTHER, "suspended")
+        assert office.post.account(ACCOUNT).halted == "suspended"
+        assert office.post.account(ACCOUNT).shares_with == (self.OTHER,)
+        office.post.resume_account(ACCOUNT)
+        assert Budget(store).status(self.OTHER).halted == ""
+        assert dispatch.held(self.OTHER, Lane.BULK) is None
+        noted = [one for one in office.post.examine() if not one.wrong]
+        assert "share one budget" in noted[0].what
+
+
 class TestHowOften:
     def test_one_of_many_processes_reads_for_all(
         self, keeper: MakeKeeper, ses: RunningSimulator
@@ -218,7 +316,7 @@ class TestHowOften:
     def test_a_process_that_died_reading_holds_nobody_up(
         self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, settings: Settings
     ) -> None:
-        assert QuotaTurns(store).due(ACCOUNT, every_seconds=1.2)
+        assert QuotaTurns(store, Aliases(store)).due(ACCOUNT, every_seconds=1.2)
         one = keeper(refresh_seconds=1.2)
 
         def ticked() -> bool:

@@ -152,6 +152,25 @@ def test_a_group_of_workers_may_serve_one_of_two_accounts(
     assert rig.post.account(SECOND).workers == 3
 
 
+def test_two_sections_of_one_account_never_pass_its_rate_together(
+    rig: Rig, store: Store, make: MakeMade, tmp_path: Path
+) -> None:
+    rig.ses_settings(rate=50.0, quota=100_000)
+    senders = {"news": "local", "letters": "second"}
+    both = config(tmp_path, accounts=("local", "second"), senders=senders)
+    start(rig, store, (both,), (both,))
+    made = [make(150), make(150, account=SECOND, sender=SenderName("letters"))]
+    finish(rig, *made)
+    stats = rig.stats()
+    # A machine under load bunches what it sends, so single seconds say little; twice the rate
+    # would be over in half the time, and SES would refuse more than one call of it.
+    lasted = stats["last_accepted_at"] - stats["first_accepted_at"]
+    assert lasted >= 300 / 50 - 1.5
+    assert stats["throttled"] <= 50
+    assert rig.post.account(SECOND).shares_with == (LOCAL,)
+    assert rig.post.account(LOCAL).shares_with == (SECOND,)
+
+
 def test_a_revoked_key_wants_one_command_however_much_waits_for_it(
     rig: Rig, store: Store, make: MakeMade
 ) -> None:

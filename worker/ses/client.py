@@ -53,6 +53,7 @@ class Clients:
         worker = settings.worker
         self._connections = calls_in_flight or worker.slots + worker.single_calls
         self._clients: dict[tuple[int, AccountName, Use], SesClient] = {}
+        self._sessions: dict[tuple[int, AccountName], boto3.session.Session] = {}
         self._lock = threading.Lock()
 
     def sending(self, account: AccountName) -> SesClient:
@@ -69,6 +70,20 @@ class Clients:
     def polling(self, account: AccountName) -> SesClient:
         """Return the client that asks each question once. Raises as `sending` does."""
         return self._client(account, "poll")
+
+    def access_key(self, account: AccountName) -> str:
+        """Return the access key id that an account is read with; empty when there is none.
+
+        Raises what botocore raises while it gets credentials, and as `sending` does.
+        """
+        self.polling(account)
+        credentials = self._sessions[os.getpid(), account].get_credentials()
+        return credentials.get_frozen_credentials().access_key or "" if credentials else ""
+
+    def security(self, account: AccountName) -> Any:
+        """Make a client for STS with the credentials of an account. Raises as `sending` does."""
+        self.polling(account)
+        return self._sessions[os.getpid(), account].client("sts", config=self._config("poll"))
 
     def _client(self, account: AccountName, use: Use) -> SesClient:
         key = (os.getpid(), account, use)
@@ -116,6 +131,8 @@ class Clients:
             client: Any = session.client("sesv2", endpoint_url=endpoint, config=config)
         except (BotoCoreError, ValueError) as error:  # A profile, Region or endpoint that is none.
             raise BadInputError(f"settings: accounts.{name}: {error}") from None
+        if use == "poll":
+            self._sessions[os.getpid(), name] = session
         if use == "send":
             _take_ready_bodies(client)
             departure.watch(client)
