@@ -15,7 +15,7 @@ from tests.support.fake_carrier import FakeCarrier, Sent
 from tests.support.mail import PEOPLE, carrier_to, kinds, mailing, send_bulk, simulated
 from tests.support.raw_server import RawServer, answering
 from worker.delivery import Carrier
-from worker.ses.verdict import ACCEPTED, Kind
+from worker.ses.verdict import ACCEPTED, Kind, Verdict
 
 
 class Rig(Protocol):
@@ -108,6 +108,13 @@ class TestEveryCarrier:
         rig.lose_next_answer()
         assert rig.carrier.send_one(mailing(), 7, 0, PEOPLE[0]).kind is Kind.AMBIGUOUS
         assert len(rig.sent()) == 6
+
+    def test_what_the_gate_holds_back_does_not_leave(self, rig: Rig) -> None:
+        entries = [mailing().bulk_entry(at, one) for at, one in enumerate(PEOPLE)]
+        held = Verdict(Kind.UNSENT, "too old")
+        assert rig.carrier.send_bulk(mailing(), 7, entries, lambda: "too old") == [held] * 5
+        assert rig.carrier.send_one(mailing(), 7, 0, PEOPLE[0], lambda: "too old") == held
+        assert rig.sent() == []
 
     def test_a_mail_that_cannot_be_made_is_rejected_and_not_sent(self, rig: Rig) -> None:
         verdict = rig.carrier.send_one(mailing(), 7, 0, Recipient("ana@example.org"))

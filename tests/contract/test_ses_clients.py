@@ -10,7 +10,7 @@ import pytest
 
 from postroom.errors import BadInputError
 from tests.simulator.running import RunningSimulator
-from tests.support.mail import MAIN, carrier_to, kinds, send_bulk, settings_for
+from tests.support.mail import MAIN, PEOPLE, carrier_to, kinds, mailing, send_bulk, settings_for
 from tests.support.raw_server import RawServer, answering
 from worker.ses.account import AccountUnreadableError, read_account_of
 from worker.ses.client import Clients
@@ -120,6 +120,17 @@ class TestSettings:
             simulator.settings(access_keys=["ASIAROLE"])
             assert send_bulk(carrier, count=1) == [ACCEPTED]
             assert len(sts.requests) == 1
+
+    def test_a_call_that_waited_too_long_for_its_credentials_does_not_leave(
+        self, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with RawServer(answering("200 OK", ASSUMED, "Content-Type: text/xml")) as sts:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+            carrier = carrier_to(simulator.url, role_arn="arn:aws:iam::111122223333:role/mail")
+            made = mailing()
+            verdict = carrier.send_one(made, 7, 0, PEOPLE[0], lambda: "late" * len(sts.requests))
+        assert verdict == (Kind.UNSENT, "late")
+        assert simulator.stats["accepted"] == 0
 
     @pytest.mark.parametrize(
         ("answer", "kind"),

@@ -173,13 +173,6 @@ class Frozen:
         return clock.boottime() + (0.0 if self._left >= 0 else 1e6)
 
 
-def frozen(post: Post, *, after: int) -> None:
-    """Let the next call of a worker be begun, and be frozen before it leaves."""
-    caller = dataclasses.replace(post.worker.sender.caller, clock=Frozen(after=after))
-    sender = dataclasses.replace(post.worker.sender, caller=caller)
-    post.worker = dataclasses.replace(post.worker, sender=sender)
-
-
 class TestAge:
     @pytest.mark.parametrize("mode", ["single", "bulk"])
     def test_a_call_that_grew_too_old_does_not_leave_and_costs_nothing(
@@ -187,13 +180,16 @@ class TestAge:
     ) -> None:
         post = posts(FakeCarrier(), mode=mode)
         made = post.make(8)
-        post.allow(rate=40.0)
-        frozen(post, after=1)
-        post.work_off(made)
-        # The first call was held back; those after it were begun by the clock that had jumped.
-        assert made.check_books().accepted == 8
+        post.allow(rate=64.0)
+        caller = dataclasses.replace(post.worker.sender.caller, clock=Frozen(after=1))
+        work = post.opened(made)
+        caller.call(work)
+        tokens = made.store.client.hget(made.store.keys.account(ACCOUNT).budget, "tokens")
+        assert (post.carrier.sent, made.check_books().pending) == ([], 8)
+        assert (post.used, float(tokens) >= 8, work.failures) == (0, True, 0)
+        caller.call(work)  # This one was begun after the clock had jumped.
         assert Counter(post.carrier.addresses) == Counter(made.addresses)
-        assert post.used == 8
+        assert made.check_books().accepted == 8
 
     def test_a_call_that_a_stop_overtakes_does_not_leave(self, posts: MakePost) -> None:
         post = posts(FakeCarrier())

@@ -402,12 +402,72 @@ class TestCalls:
         totals = made.check_books()
         assert (totals.accepted, totals.rejected) == (7, 1)
 
-    def test_when_bulk_is_throttled_the_account_goes_over_to_single(self, post: Post) -> None:
+    @pytest.mark.parametrize("kind", [Kind.BULK_THROTTLED, Kind.BULK_UNKNOWN])
+    def test_when_bulk_is_refused_the_account_goes_over_to_single(
+        self, post: Post, kind: Kind
+    ) -> None:
         made = post.make(40)
-        post.carrier.end_next_call(Kind.BULK_THROTTLED)
+        post.carrier.end_next_call(kind)
         post.work_off(made)
         assert made.check_books().accepted == 40
         assert post.carrier.calls == [40, *[1] * 40]
+
+    def test_nobody_of_a_refused_call_is_sent_in_it_and_its_tokens_come_back(
+        self, posts: MakePost
+    ) -> None:
+        """One call is one answer: what SES refused as a whole goes in a later call."""
+        post = posts(slice_seconds=0.0)
+        made = post.make(8)
+        post.allow(rate=40.0)
+        post.carrier.end_next_call(Kind.ONE_BY_ONE)
+        work = post.opened(made)
+        post.worker.sender.caller.call(work)
+        assert (post.carrier.calls, work.alone) == ([8], set(range(8)))
+        assert made.check_books().pending == 8
+        tokens = made.store.client.hget(made.store.keys.account(ACCOUNT).budget, "tokens")
+        assert float(tokens) >= 8
+        assert post.used == 0
+        post.worker.sender.caller.call(work)
+        assert made.check_books().accepted == 8
+
+    def test_one_alone_spends_no_bulk_request(self, post: Post) -> None:
+        """A message, or the last one of a batch: bulk requests are scarce."""
+        made = post.make(51)
+        post.work_off(made)
+        assert [sent.bulk for sent in post.carrier.sent] == [True] * 50 + [False]
+
+    def test_in_mode_bulk_even_one_alone_goes_in_bulk(self, posts: MakePost) -> None:
+        post = posts(mode="bulk")
+        post.allow()
+        post.work_off(post.make(1))
+        assert [sent.bulk for sent in post.carrier.sent] == [True]
+
+    def test_in_mode_bulk_a_throttled_bulk_request_holds_the_account_and_says_why(
+        self, posts: MakePost
+    ) -> None:
+        post = posts(mode="bulk")
+        post.allow()
+        made = post.make(60)
+        for _ in range(50):
+            post.carrier.end_next_call(Kind.BULK_THROTTLED, "SES takes no more requests")
+        for attempt in range(30):
+            assert not post.work_off(made, owner=f"try {attempt}").more
+            held = post.dispatch.held(ACCOUNT, made.route.lane)
+            assert held is not None
+            assert held[0] == "SES takes no more requests"
+        assert made.check_books().pending == 60
+        assert post.ledger.claim(made.ref(), owner="next").parks == 0
+
+    def test_in_mode_bulk_an_ses_without_bulk_names_the_setting_to_change(
+        self, posts: MakePost
+    ) -> None:
+        post = posts(mode="bulk")
+        post.allow()
+        made = post.make(60)
+        post.carrier.end_next_call(Kind.BULK_UNKNOWN, "this SES does not know SendBulkEmail")
+        post.work_off(made)
+        assert "accounts.main.send_mode" in post.budget.status(ACCOUNT).halted
+        assert made.check_books().pending == 60
 
     def test_single_mode_never_calls_bulk(self, posts: MakePost) -> None:
         post = posts(mode="single")
@@ -468,6 +528,20 @@ class TestTask:
         made = released(post, post.make(6, batch_size=2))
         post.worker.send_batch(made.ref(0))
         assert store.client.llen("postroom:celery:batches") == 2
+
+    def test_delivered_again_leaves_the_room_of_the_run_that_has_the_batch(
+        self, post: Post, store: Store
+    ) -> None:
+        made = released(post, post.make(6, batch_size=2))
+        post.ledger.claim(made.ref(0), owner="another run")
+        out = store.keys.dispatch(f"out:{made.route.lane}")
+        turns = store.keys.turns(ACCOUNT, made.route.lane).turns
+        before = store.client.zcard(out), store.client.zscore(turns, made.id)
+        # The room that is left is taken by the next batch; that of the first one stays its own.
+        post.dispatch.retire("me")
+        assert post.worker.send_batch(made.ref(0)) == 0
+        assert (store.client.zcard(out), store.client.zscore(turns, made.id)) == before
+        assert before[0] == 1
 
     def test_goes_on_with_nothing_when_the_worker_stops(self, post: Post) -> None:
         made = released(post, post.make(6, batch_size=2))
@@ -637,6 +711,21 @@ class TestRedisAway:
             assert done.result(timeout=20).recipients == 300
         assert Counter(carrier.addresses) == Counter(made.addresses)
         assert made.check_books().accepted == 300
+
+    def test_a_campaign_new_to_the_worker_is_waited_for_too(
+        self, away: Post, server: RedisServer
+    ) -> None:
+        made, carrier = away.make(3), away.carrier
+        assert isinstance(carrier, Held)
+        carrier.go.set()
+        server.freeze()
+        with ThreadPoolExecutor(1) as worker:
+            done = worker.submit(away.worker.send_batch, made.ref())
+            with pytest.raises(TimeoutError):
+                done.result(timeout=0.8)
+            server.thaw()
+            assert done.result(timeout=20) == 3
+        assert made.check_books().accepted == 3
 
     @pytest.mark.parametrize("trouble", ["connections cut", "script cache flushed"])
     def test_what_passes_at_once_is_not_noticed(

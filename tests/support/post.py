@@ -12,11 +12,12 @@ from postroom.store.budget import Allowance, Budget
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.ledger import Ledger
+from postroom.wire import decode_batch
 from tests.support import campaigns
 from tests.support.campaigns import ACCOUNT, Made
 from tests.support.fake_carrier import FakeCarrier
 from worker import runtime
-from worker.calls import Posting
+from worker.calls import Posting, Work
 from worker.sender import Sent
 from worker.stopping import Stopping
 
@@ -71,6 +72,12 @@ class Post:
     def work_off(self, made: Made, number: int = 0, *, owner: str = "me") -> Sent:
         """Do one task, without asking for more work after it."""
         return self.worker.sender.send(made.ref(number), owner=owner)
+
+    def opened(self, made: Made, number: int = 0) -> Work:
+        """A batch in hand, before its first call."""
+        claim = self.ledger.claim(made.ref(number), owner="me")
+        recipients = decode_batch(claim.ref, claim.recipients).recipients
+        return Work(claim, "me", self.worker.postings(made.id), recipients, claim.open())
 
     @property
     def used(self) -> int:
