@@ -4,7 +4,14 @@ import sys
 from importlib import import_module
 
 _GROUPS = {
-    "speed": ("intake", "bulk_throughput", "single_mode", "rate_held", "quota_wait"),
+    "speed": (
+        "intake",
+        "bulk_throughput",
+        "single_mode",
+        "rate_held",
+        "quota_wait",
+        "suppression_check",
+    ),
     "crash": (
         *("recovery", "pause_latency", "transactional_latency", "fairness", "many_campaigns"),
         *("quota_slots", "broker_queue", "fsync", "revoked_key"),

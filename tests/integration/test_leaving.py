@@ -213,10 +213,3 @@ class TestAge:
 
     def test_a_suspended_host_ages_a_call(self, posts: MakePost) -> None:
         assert posts(FakeCarrier()).worker.sender.caller.clock is clock.boottime
-
-    def test_a_lease_lasts_as_long_as_the_longest_call_that_may_leave(
-        self, settings: Settings
-    ) -> None:
-        worker, ses = settings.worker, settings.ses
-        longest = 2 * ses.connect_timeout_seconds + ses.read_timeout_seconds
-        assert 1.0 <= settings.call_age_seconds < worker.lease_seconds - longest
