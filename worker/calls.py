@@ -27,13 +27,12 @@ from worker.call_pool import Reservation
 from worker.delivery import Call, Delivery
 from worker.limiter import Limiter
 from worker.outage import Outage
-from worker.outcome import COUNTED, FAILURES, NEVER_SENT, outcome_of
+from worker.outcome import COUNTED, FAILURES, FAULTS, NEVER_SENT, outcome_of
 from worker.retry import backoff_seconds
 from worker.ses.departure import Gate
 from worker.ses.verdict import Kind, Verdict
 from worker.suppression_check import SuppressionCheck
 
-_FAULTS: Final = FAILURES | {Kind.UNREACHABLE}
 _BULK_REFUSED: Final = frozenset({Kind.BULK_THROTTLED, Kind.BULK_UNKNOWN})
 
 
@@ -232,10 +231,10 @@ class Caller:
         brought = {kind: reason for kind, reason in kinds.items() if kind is not Kind.UNSENT}
         if not brought:
             return
-        if not brought.keys() & _FAULTS or Kind.ACCEPTED in brought:
+        if not brought.keys() & FAULTS or Kind.ACCEPTED in brought:
             work.failures = 0
             return
-        reason = next(reason for kind, reason in brought.items() if kind in _FAULTS)
+        reason = next(reason for kind, reason in brought.items() if kind in FAULTS)
         if work.open and rest:  # No fault of these recipients: their tries are kept.
             raise BudgetExhaustedError(f"{SES_FAILS}: {reason}", seconds=rest)
         work.failures += bool(brought.keys() & FAILURES)

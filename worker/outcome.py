@@ -14,6 +14,9 @@ NEVER_SENT: Final = frozenset({Kind.UNSENT, Kind.ONE_BY_ONE, Kind.STOP_WORKER})
 FAILURES: Final = frozenset({Kind.TRANSIENT, Kind.AMBIGUOUS})
 """Verdicts that spend an attempt; all others say in their words that they do not."""
 
+FAULTS: Final = FAILURES | {Kind.UNREACHABLE}
+"""Verdicts after which the next call waits a little."""
+
 _GIVEN_UP: Final = "SES kept failing until all tries were spent"
 
 
