@@ -11,6 +11,7 @@ import structlog
 from postroom import clock
 from postroom.errors import (
     BadInputError,
+    NeedsPersonError,
     NewerFormatError,
     StoreUnavailableError,
     UnknownCampaignError,
@@ -59,6 +60,8 @@ class Producer:
                 self._split(lease, sender, source)
         except NewerFormatError as error:
             log.warning("split.newer_format", why=str(error))
+        except NeedsPersonError as error:
+            log.warning("campaign.halted", reason=str(error))
 
     def _claim(self, campaign_id: CampaignId, sender: SenderName) -> Lease | None:
         owner, account = uuid4().hex, self._account_of(sender)

@@ -7,10 +7,9 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from postroom import clock
 from postroom.client import Postroom
 from postroom.errors import BadInputError
-from postroom.ids import new_campaign_id
+from postroom.ids import same_campaign_id
 from postroom.model import Campaign
 from postroom.settings import Settings
 from postroom.store.connection import Store
@@ -38,7 +37,8 @@ class Reception:
         try:
             submission = self._post.submit(converted(campaign), source=recipients, key=key)
         except BadInputError as error:
-            campaign_id = new_campaign_id(clock.now)
+            # A message that is delivered again is the same record again.
+            campaign_id = same_campaign_id(repr((campaign, recipients, key)).encode())
             name = str(campaign.get("name") or "")
             self._drafts.record_refused(campaign_id, name=name, reason=str(error))
             log.warning("campaign.refused", campaign_id=campaign_id, reason=str(error))

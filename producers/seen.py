@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from typing import Final
 
 _FIRST_SLOTS: Final = 1 << 16
+_FEW_SLOTS: Final = 1 << 20
 _GROWTH: Final = 4
+"""Up to a few slots, 8 MB; beyond them by two, as the old table is there beside the new one."""
 _FULL: Final = 0.66
 
 
 class Seen:
-    """A set of strings, by hash, in an open-addressing table of 12 to 50 bytes a string.
+    """A set of strings, by hash, in an open-addressing table of 12 to 25 bytes a string, half of
+    that once more while it grows.
 
     Python's own set would take over 100. Two different strings are taken for one with a chance
     of n²/2⁶⁵: below one in a million for five million addresses. Not shared between processes:
@@ -18,7 +21,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._slots = array("q", bytes(8 * _FIRST_SLOTS))
+        self._slots = _empty(_FIRST_SLOTS)
         self._count = 0
 
     def repeats(self, keys: list[str]) -> list[int]:
@@ -40,10 +43,15 @@ class Seen:
     def _make_room(self, more: int) -> None:
         size = len(self._slots)
         while self._count + more > size * _FULL:
-            size *= _GROWTH
+            size *= _GROWTH if size < _FEW_SLOTS else 2
         if size > len(self._slots):
-            held, self._slots = self._slots, array("q", bytes(8 * size))
+            held, self._slots = self._slots, _empty(size)
             _refill(self._slots, held)
+
+
+def _empty(size: int) -> "array[int]":
+    """Return so many empty slots, without their bytes standing beside them for a moment."""
+    return array("q", [0]) * size
 
 
 def _refill(slots: "array[int]", held: Iterable[int]) -> None:

@@ -113,7 +113,10 @@ class Drafts:
         return True
 
     def record_refused(self, campaign_id: CampaignId, *, name: str, reason: str) -> None:
-        """Record a campaign that could not be accepted, where nobody waits for the answer."""
+        """Record a campaign that could not be accepted, where nobody waits for the answer.
+
+        The same id again is the same record.
+        """
         fields = {**_EMPTY, "name": name, "halted": reason, "spec": "", "batch_size": 1}
         created = self._begin(campaign_id, fields, keep_seconds=self._retention)
         own = self._store.keys.campaign(campaign_id).campaign

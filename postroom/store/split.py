@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from postroom import wire
-from postroom.errors import LeaseLostError, UnknownCampaignError
+from postroom.errors import LeaseLostError, NeedsPersonError, UnknownCampaignError
 from postroom.model import AccountName, BadRow, Campaign, CampaignId, SenderName, Source
 from postroom.settings import Settings
 from postroom.store.connection import Store
@@ -67,6 +67,7 @@ class Splits:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store: Final = store
         self._lease_seconds: Final = settings.producer.lease_seconds
+        self._max_crashes: Final = settings.producer.max_crashes
         self._endings: Final = Endings(store, retention_seconds=settings.store.retention_seconds)
 
     def look_up(self, campaign_id: CampaignId) -> tuple[SenderName, Source] | None:
@@ -88,11 +89,19 @@ class Splits:
     def claim(
         self, campaign_id: CampaignId, *, owner: str, account: AccountName | None
     ) -> Lease | None:
-        """Take the lease; None when another producer holds it or nothing is to be split."""
+        """Take the lease; None when another producer holds it or nothing is to be split.
+
+        Raises `NeedsPersonError` when too many died of it: the campaign is halted then.
+        """
         keys = self._store.keys.campaign(campaign_id)
+        why = f"the split was taken {self._max_crashes} times by producers that died of it"
         answer, *rest = self._store.run(
-            "claim_split", [keys.campaign, keys.rows], [owner, self._lease_seconds, account or ""]
+            "claim_split",
+            [keys.campaign, keys.rows],
+            [owner, self._lease_seconds, account or "", self._max_crashes, why],
         )
+        if answer == b"HALTED":
+            raise NeedsPersonError(why)
         if answer != b"CLAIMED":
             return None
         fence, batches, noted, trail = rest

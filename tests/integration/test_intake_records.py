@@ -3,9 +3,11 @@
 import pytest
 
 from postroom import ids, wire
-from postroom.model import BadRow, CampaignId, Recipient, Source
+from postroom.errors import NeedsPersonError
+from postroom.model import BadRow, CampaignId, Recipient, Source, State
 from postroom.store.drafts import DraftGoneError, Drafts
 from postroom.store.split import Counts, Lease, SplitLostError, Splits, Written
+from producers.reception import Reception
 from tests.support.office import Office, campaign
 
 BATCH = wire.encode_recipients([Recipient("a@x.example"), Recipient("b@x.example")])
@@ -90,6 +92,58 @@ def test_a_finish_that_is_repeated_changes_nothing(
         assert not splits.finish(lease, Counts(invalid=1), [NOTE], held_back=False)
     assert len(office.post.bad_rows(shipped)) == 2
     assert splits.claim(shipped, owner="two", account=None) is None
+
+
+def lapse(office: Office, campaign_id: CampaignId) -> None:
+    office.store.client.hset(office.store.keys.campaign(campaign_id).campaign, "split_until", "1")
+
+
+def test_a_split_that_its_producers_die_of_halts_its_campaign_until_a_person_resumes_it(
+    office: Office, splits: Splits, shipped: CampaignId
+) -> None:
+    most = office.settings.producer.max_crashes
+    for number in range(most):
+        claimed(splits, shipped, owner=f"{number}")
+        lapse(office, shipped)
+    with pytest.raises(NeedsPersonError, match=f"the split was taken {most} times by producers"):
+        splits.claim(shipped, owner="one more", account=None)
+    status = office.post.status(shipped)
+    assert (status.state, status.reason.split()[0]) == (State.HALTED, "the")
+    assert splits.claim(shipped, owner="another", account=None) is None
+    office.producer.split(shipped)
+    office.post.resume(shipped)
+    for number in range(most):
+        claimed(splits, shipped, owner=f"again {number}")
+        lapse(office, shipped)
+
+
+def test_a_split_that_gets_on_or_is_handed_on_is_not_what_its_producers_died_of(
+    office: Office, splits: Splits, shipped: CampaignId
+) -> None:
+    for number in range(office.settings.producer.max_crashes - 1):
+        lease = claimed(splits, shipped, owner=f"{number}")
+        lapse(office, shipped)
+    lease = claimed(splits, shipped, owner="slow")
+    splits.write(lease, written(0), held_back=False)
+    for number in range(2 * office.settings.producer.max_crashes):
+        splits.leave(lease)
+        lease = claimed(splits, shipped, owner=f"handed on {number}")
+    assert office.post.status(shipped).state is not State.HALTED
+
+
+def test_a_refused_submit_that_is_delivered_again_is_one_record(office: Office) -> None:
+    reception = Reception(office.settings, office.store)
+    record = {"name": "spring", "subject": "Hi", "text": "Hello"}
+    for _ in range(3):
+        reception.submit(record, "file:///people.csv", "task:1")
+    [status] = office.post.list()
+    assert (status.state, status.name) == (State.HALTED, "spring")
+    office.post.cancel(status.id)
+    reception.submit(record, "file:///people.csv", "task:1")
+    assert [one.state for one in office.post.list()] == [State.CANCELLED]
+    reception.submit(record, "file:///people.csv", "task:2")
+    reception.submit({**record, "name": "autumn"}, "file:///people.csv", "task:1")
+    assert len(office.post.list()) == 3
 
 
 def test_a_draft_that_lacks_a_page_is_not_sealed(office: Office) -> None:

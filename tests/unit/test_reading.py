@@ -234,3 +234,15 @@ def test_seen_agrees_with_a_set_while_it_grows() -> None:
                 expected.append(at)
             known.add(key)
         assert seen.repeats(keys) == expected
+
+
+def test_beyond_a_million_slots_seen_grows_by_two_and_holds_nothing_else_meanwhile() -> None:
+    seen = Seen()
+    seen.repeats([f"{n}@x.example" for n in range(690_000)])
+    more = [f"{n}@x.example" for n in range(690_000, 695_000)]
+    tracemalloc.start()
+    try:
+        assert seen.repeats(more) == []
+        assert tracemalloc.get_traced_memory()[1] < 1.2 * 8 * (2 << 20)
+    finally:
+        tracemalloc.stop()

@@ -1,5 +1,6 @@
 -- write_batches: store the next batches of a campaign and enter them in its books, in one step.
--- Also renews the producer's lease; with no batches that is all it does. Safe to repeat.
+-- Also renews the producer's lease; with no batches that is all it does. Safe to repeat. A split
+-- that gets on is not what its producers died of.
 -- KEYS[1] campaign   KEYS[2] batches   KEYS[3] ledger   KEYS[4] due   KEYS[5] rows
 -- ARGV     fence, lease seconds, number of the first batch, how many batches, when they are
 --          due, ledger bytes, how many of those are suppressed, then in all: invalid,
@@ -29,7 +30,7 @@ redis.call('SETRANGE', ledger, first * tonumber(has[3]), states)
 redis.call('HINCRBY', campaign, 'total', #states)
 redis.call('HINCRBY', campaign, 'pending', #states - suppressed)
 redis.call('HINCRBY', campaign, 'suppressed', suppressed)
-redis.call('HSET', campaign, 'batches', first + count,
+redis.call('HSET', campaign, 'batches', first + count, 'split_crashes', 0,
   'invalid', ARGV[8], 'duplicate', ARGV[9], 'cursor', ARGV[10], 'trail', ARGV[11])
 for i = 12 + count, #ARGV do redis.call('RPUSH', rows, ARGV[i]) end
 return 'WRITTEN'
