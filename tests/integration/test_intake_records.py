@@ -125,6 +125,8 @@ def test_a_split_that_gets_on_or_is_handed_on_is_not_what_its_producers_died_of(
         lapse(office, shipped)
     lease = claimed(splits, shipped, owner="slow")
     splits.write(lease, written(0), held_back=False)
+    lapse(office, shipped)
+    lease = claimed(splits, shipped, owner="slow too")
     for number in range(2 * office.settings.producer.max_crashes):
         splits.leave(lease)
         lease = claimed(splits, shipped, owner=f"handed on {number}")
