@@ -20,13 +20,12 @@ from postroom.model import (
     Message,
     Recipient,
     ReportRow,
-    Retriable,
     Status,
     Submission,
 )
 from postroom.pace import over, paced
 from postroom.publish import Publisher
-from postroom.retrying import Retrier, Wanted
+from postroom.retrying import Retriable, Retrier, Wanted
 from postroom.settings import Settings
 from postroom.shipping import Recipients
 from postroom.store.campaigns import Campaigns
@@ -53,7 +52,7 @@ class Postroom:
         self._store: Final = Store(read.redis, client_name="postroom-client")
         self._publisher: Final = Publisher(read.redis)
         self._submitter: Final = Submitter(self._store, read, self._publisher)
-        self._retrier: Final = Retrier(self._store, read.store, self._resubmitted)
+        self._retrier: Final = Retrier(self._store, read.store, self._submitter.submit)
         self._campaigns: Final = Campaigns(self._store, read.store)
         self._dispatch: Final = Dispatch(self._store, read)
         self._suppression: Final = Suppression(self._store)
@@ -115,13 +114,12 @@ class Postroom:
         ambiguous: bool = False,
         expired: bool = False,
     ) -> Sequence[Submission]:
-        """Submit a campaign again to those who were rejected for a reason with these words, who
-        are ambiguous (and may have the mail already), or for whom it came too late.
+        """Submit a campaign again to who was rejected for a reason with these words, who is
+        ambiguous (and may have the mail already), or for whom it came too late.
 
-        Each of them is mailed once more and never again, whatever words are used: who was
-        retried before is answered with the campaign that did it, `created` being false. So there
-        may be several. Raises `BadInputError` when nobody is meant, `RefusedError` while the
-        campaign is not over, `UnknownCampaignError`, and what `submit` raises; repeat it then.
+        Nobody is retried twice: who was before is answered with the campaign that did it,
+        `created` being false; so there may be several. Raises `BadInputError` when nobody is
+        meant, `RefusedError` while the campaign is not over, and what `submit` raises.
         """
         wanted = Wanted(rejected=rejected, ambiguous=ambiguous, expired=expired)
         return self._retrier.retry(campaign_id, wanted)
@@ -145,8 +143,7 @@ class Postroom:
         self, campaign_id: CampaignId, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
     ) -> Iterator[Status]:
         """Yield how a campaign stands until it is over; its rate is that of the last seconds."""
-        statuses = iter(lambda: self.status(campaign_id), None)
-        for status in paced(statuses, clock.now):
+        for status in paced(iter(lambda: self.status(campaign_id), None), clock.now):
             yield status
             if over(status):
                 return
@@ -239,9 +236,6 @@ class Postroom:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _resubmitted(self, campaign: Campaign, recipients: Recipients, key: str) -> Submission:
-        return self._submitter.submit(campaign, recipients, key=key)
 
     def _drop(self, campaign_id: CampaignId) -> None:
         standing = self._campaigns.standing(campaign_id)

@@ -197,18 +197,6 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retriable:
-    """Recipients of a campaign who share an outcome and a reason, and may be mailed once more."""
-
-    outcome: Outcome
-    reason: str
-    """Of a rejection; else empty."""
-    recipients: int
-    retried_by: CampaignId | None
-    """The campaign that mails them once more; None while there is none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BadRow:
     """A row that nobody is mailed for: unreadable, or repeated."""
 

@@ -1,8 +1,8 @@
 """Sends a campaign again to some of those it did not reach, nobody more than once."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from postroom import wire
 from postroom.errors import BadInputError, RefusedError
@@ -12,7 +12,6 @@ from postroom.model import (
     CampaignId,
     Outcome,
     Recipient,
-    Retriable,
     Submission,
 )
 from postroom.settings import Store as StoreSettings
@@ -22,8 +21,25 @@ from postroom.store.live import Live
 from postroom.store.retries import Retries
 from postroom.store.submit_keys import SubmitKeys
 
-Submit = Callable[[Campaign, Iterable[Recipient], str], Submission]
-"""Submits a campaign with these recipients under a key."""
+
+class Submit(Protocol):
+    """Submits a campaign with these recipients under a key."""
+
+    def __call__(
+        self, campaign: Campaign, recipients: Iterable[Recipient], *, key: str
+    ) -> Submission: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retriable:
+    """Recipients of a campaign who share an outcome and a reason, and may be mailed once more."""
+
+    outcome: Outcome
+    reason: str
+    """Of a rejection; else empty."""
+    recipients: int
+    retried_by: CampaignId | None
+    """The campaign that mails them once more; None while there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +107,7 @@ class Retrier:
         marks = self._retries.marks(campaign_id).items()
         codes = {code for code, mark in marks if mark == number}
         people = self._retries.recipients(campaign_id, codes)
-        return self._submit(campaign, people, _key(campaign_id, number))
+        return self._submit(campaign, people, key=_key(campaign_id, number))
 
 
 def _key(campaign_id: CampaignId, number: int) -> str:

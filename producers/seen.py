@@ -13,7 +13,9 @@ _FULL: Final = 0.66
 
 class Seen:
     """A set of strings, by hash, in an open-addressing table of 12 to 25 bytes a string, half of
-    that once more while it grows.
+    that once more while it grows: a process of 10 million had 203 MB at most, one of 50 million
+    1.5 GB. Growing stops the campaign's split for 0.15 µs a string, 6 s at 44 million: a lease
+    (`producer.lease_seconds`, 30 s) bears that up to about 180 million.
 
     Python's own set would take over 100. Two different strings are taken for one with a chance
     of n²/2⁶⁵: below one in a million for five million addresses. Not shared between processes:

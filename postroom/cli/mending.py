@@ -11,8 +11,8 @@ from rich.text import Text
 from postroom.cli.console import AsJson, notes, say, say_json, tables
 from postroom.cli.session import opened
 from postroom.cli.wording import count, printable
-from postroom.model import CampaignId, Outcome, Retriable
-from postroom.retrying import Wanted
+from postroom.model import CampaignId, Outcome
+from postroom.retrying import Retriable, Wanted
 
 
 def retry(

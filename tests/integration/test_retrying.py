@@ -7,8 +7,8 @@ import pytest
 from postroom.cli.main import run
 from postroom.client import Postroom
 from postroom.errors import BadInputError, RefusedError, StoreUnavailableError
-from postroom.model import Outcome, Retriable
-from postroom.retrying import Retrier, Wanted
+from postroom.model import Outcome, Submission
+from postroom.retrying import Retriable, Retrier, Wanted
 from postroom.store.connection import Store
 from tests.support.campaigns import Made
 from tests.support.fake_carrier import FakeCarrier
@@ -105,10 +105,10 @@ def test_the_ambiguous_and_the_expired_when_a_person_says_so(
 def test_an_attempt_that_died_before_its_submit_is_made_whole_by_the_next(
     office: Office, client: Postroom, made: Made
 ) -> None:
-    def dies(*_: object) -> None:
+    def dies(*_: object, key: str) -> Submission:
         raise StoreUnavailableError("away")
 
-    retrier = Retrier(made.store, office.settings.store, dies)  # type: ignore[arg-type]
+    retrier = Retrier(made.store, office.settings.store, dies)
     with pytest.raises(StoreUnavailableError):
         retrier.retry(made.id, Wanted(rejected="sandbox"))
     assert {one.retried_by for one in client.retriable(made.id)} == {None}
