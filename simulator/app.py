@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from simulator.endpoint import handler
+from simulator.guarding import guarded
 from simulator.inspection import Inspection, Stage
 from simulator.operations import OPERATIONS
 from simulator.world import World
@@ -31,8 +32,8 @@ def build(stage: Stage) -> web.Application:
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, handler(operation, world_now))
     for method, path, handle in Inspection(stage).routes:
-        app.router.add_route(method, path, handle)
-    app.router.add_route("GET", "/", _page())
+        app.router.add_route(method, path, guarded(handle))
+    app.router.add_route("GET", "/", guarded(_page()))
     app.router.add_route("*", "/v2/email/{rest:.*}", _unknown)
     return app
 

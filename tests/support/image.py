@@ -207,7 +207,7 @@ def _inside(
     root = shlex.quote(str(stage.root))
     bound = {Path("/usr"): "/usr", Path(sys.base_prefix): sys.base_prefix}
     bound |= {Path("/", name): f"/{name}" for name in _LINKS if not Path("/", name).is_symlink()}
-    script = ["set -e", f"mount --rbind {root} {root}"]
+    script = ["set -e", f"PATH={_SYSTEM_PATH}", f"mount --rbind {root} {root}"]
     for source, target in bound.items():
         (stage.root / target.lstrip("/")).mkdir(parents=True, exist_ok=True)
         script.append(f"mount --bind {source} {root}{target}")
