@@ -4,7 +4,9 @@ Celery accepts a misspelt setting in silence, so a test holds each key here agai
 kombu's own lists.
 """
 
+import signal
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final, Protocol
 
 import kombu
@@ -80,6 +82,20 @@ def keep_quiet(worker: StartingWorker) -> None:
     Call it on the signal `worker_init`.
     """
     worker.options.update(without_gossip=True, without_mingle=True)
+
+
+def end_well_on_interrupt() -> None:
+    """Let the first Ctrl-C be a SIGTERM: Celery's own ends with 1, as if something had failed.
+
+    The second one is Celery's again. Call it on the signal `worker_ready`.
+    """
+    celerys = signal.getsignal(signal.SIGINT)
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, celerys)
+        signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def _broker(redis: Redis, queue: str) -> dict[str, Any]:

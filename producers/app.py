@@ -7,7 +7,7 @@ import structlog
 from celery import Celery, signals
 
 from postroom import logs, queues, settings
-from postroom.celery_config import Broker, celery_settings, keep_quiet
+from postroom.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from postroom.store.connection import check_safety
 from postroom.store.directory import Directory
@@ -50,6 +50,7 @@ def _check_before_start(sender: Any, **_: Any) -> None:
 
 @signals.worker_ready.connect
 def _announce(**_: Any) -> None:
+    end_well_on_interrupt()
     """Redis answers now, if it did not before."""
     try:
         Directory(tasks.store()).announce(_settings.senders)

@@ -9,7 +9,7 @@ from celery import Celery, signals
 from kombu import Queue
 
 from postroom import logs, queues, settings
-from postroom.celery_config import Broker, celery_settings, keep_quiet
+from postroom.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from worker import runtime, tasks
 from worker.heartbeat import Heartbeat
@@ -50,6 +50,7 @@ def _check_before_start(sender: Any, **_: Any) -> None:
 
 @signals.worker_ready.connect
 def _begin_upkeep(sender: Any, **_: Any) -> None:
+    end_well_on_interrupt()
     worker = tasks.worker()
     heartbeat = worker.heartbeat(sender.controller.concurrency)
     _heartbeats.append(heartbeat)

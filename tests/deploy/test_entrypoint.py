@@ -166,6 +166,19 @@ def test_two_of_one_host_have_two_names(redis_server: RedisServer, tmp_path: Pat
             process.end()
 
 
+# --- ends ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["worker", "producer"])
+def test_ctrl_c_is_no_failure(redis_server: RedisServer, tmp_path: Path, kind: str) -> None:
+    environ = given(redis_server, AWS_ENDPOINT_URL_SESV2="http://127.0.0.1:9")
+    with running(tmp_path / "log", kind, **environ) as process:
+        wait_until(lambda: f"{kind}.ready" in process.said(), f"the {kind} is ready")
+        process.signal(signal.SIGINT)
+        assert process.ended() == 0
+        assert "Warm shutdown" in process.said()
+
+
 # --- secrets ---------------------------------------------------------------------------------
 
 
