@@ -10,6 +10,7 @@ from typing import Final
 
 from postroom.localstack import guard
 from postroom.localstack.program import Program
+from postroom.localstack.undisturbed import undisturbed
 
 _STOP_SECONDS: Final = 15.0
 
@@ -35,9 +36,11 @@ class Crew:
 
     def start(self, name: str, command: Sequence[str]) -> Program:
         log = self.folder / f"{name}.log"
-        program = Program(name, command, environ=self._environ, cwd=self._cwd, log=log)
-        self._tell(f"+{program.pid}")
-        self._programs.append(program)
+        # Interrupted in between, it would run and nobody would know of it.
+        with undisturbed():
+            program = Program(name, command, environ=self._environ, cwd=self._cwd, log=log)
+            self._tell(f"+{program.pid}")
+            self._programs.append(program)
         return program
 
     def end(self, programs: Sequence[Program]) -> None:

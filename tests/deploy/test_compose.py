@@ -11,7 +11,8 @@ import redis
 import yaml
 
 from postroom import settings
-from tests.support.redis_server import free_port, redis_binary
+from postroom.localstack import redis_server
+from tests.support.redis_server import free_port
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -78,7 +79,9 @@ def test_the_command_of_its_redis_is_one(tmp_path: Path) -> None:
     shell, flag, script = services()["redis"]["command"]
     port = free_port()
     script = script.replace("$$", "$").replace("/data", str(tmp_path))
-    script = script.replace("redis-server -", f"{redis_binary()} - --port {port}", 1)
+    script = script.replace(
+        "redis-server -", f"{redis_server.binary(settings.environment())} - --port {port}", 1
+    )
     environ = settings.environment() | {"REDISCLI_AUTH": "s3cret", "REDIS_MAXMEMORY": "64mb"}
     process = subprocess.Popen([shell, flag, script], env=environ, stdout=subprocess.DEVNULL)
     try:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -16,7 +17,9 @@ from postroom import settings
 from postroom.localstack.program import LocalStackError
 from postroom.localstack.stack import LocalStack, Shape
 from postroom.localstack.supervisor import Supervisor
+from postroom.localstack.undisturbed import undisturbed
 from tests.chaos.rig import SHORT
+from tests.integration.test_demo import MARK, running_with
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,13 +35,13 @@ CLEAN = {
 class Up:
     """A running `postroom up --json`."""
 
-    def __init__(self, log: Path, *options: str) -> None:
+    def __init__(self, log: Path, *options: str, mark: str) -> None:
         self._log = log
         with log.open("wb") as err:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "postroom.cli", "up", "--json", *options],
                 cwd=ROOT,
-                env=CLEAN,
+                env=CLEAN | {MARK: mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=err,
@@ -92,8 +95,8 @@ class Up:
 
 
 @contextmanager
-def up(log: Path, *options: str) -> Iterator[Up]:
-    running = Up(log, *options)
+def up(log: Path, *options: str, mark: str = "") -> Iterator[Up]:
+    running = Up(log, *options, mark=mark)
     try:
         yield running
     finally:
@@ -137,6 +140,29 @@ def test_what_cannot_be_replaced_leaves_its_logs(tmp_path: Path) -> None:
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
+
+
+def test_ended_while_it_replaces_somebody_it_leaves_nothing_running(tmp_path: Path) -> None:
+    mark = uuid4().hex
+    for _ in range(3):
+        with up(tmp_path / "log", "--producers", "0", mark=mark) as running:
+            running.kill("worker.app", "worker1@")
+            running.hears("worker1 died")
+            running.end()
+        assert running_with(mark) == []
+
+
+def test_what_must_be_whole_is_done_before_a_signal_is_taken() -> None:
+    done: list[str] = []
+
+    def in_two_steps() -> None:
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            done.append("second step")
+
+    with pytest.raises(KeyboardInterrupt):
+        in_two_steps()
+    assert done == ["second step"]
 
 
 def test_kill_9_leaves_nothing_running(tmp_path: Path) -> None:
