@@ -33,7 +33,7 @@ class TestClients:
         said = fork.SimpleQueue()
         child = fork.Process(target=lambda: said.put(clients.sending(MAIN) is ours))
         child.start()
-        child.join(timeout=20)
+        child.join(timeout=60)
         assert said.get() is False
 
     def test_of_an_account_whose_settings_cannot_be_used_are_not_made(self) -> None:

@@ -55,7 +55,7 @@ def run(stack: LocalStack, *arguments: str, cwd: Path = ROOT, **environ: str) ->
         env=stack.environ | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -175,7 +175,7 @@ def test_interrupting_a_watch_is_quiet_and_stops_nothing(stack: LocalStack, tmp_
     assert watching.stderr is not None
     watching.stderr.readline()
     watching.send_signal(signal.SIGINT)
-    _, rest = watching.communicate(timeout=20)
+    _, rest = watching.communicate(timeout=60)
     assert watching.returncode == 130
     assert "Traceback" not in rest
     assert run(stack, "watch", campaign).returncode == 0
@@ -334,7 +334,7 @@ def test_a_reader_that_leaves_early_is_no_fault(stack: LocalStack, tmp_path: Pat
         env=stack.environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert (ran.stdout, ran.stderr) == ("address,outcome,reason\n", "")
@@ -355,7 +355,7 @@ def test_what_up_says_is_all_that_another_terminal_needs() -> None:
         ["sh", "-e"], input="".join(typed), env=CLEAN, capture_output=True, text=True, check=False
     )
     running.send_signal(signal.SIGINT)
-    _, last = running.communicate(timeout=40)
+    _, last = running.communicate(timeout=120)
     assert ran.returncode == 0, ran.stderr
     assert "finished  100 of 100" in ran.stderr
     assert last.endswith("Nothing is left running.\n")
@@ -374,7 +374,7 @@ def test_up_runs_until_it_is_interrupted() -> None:
     told = json.loads(running.stdout.readline())
     assert simulator.healthy(told["AWS_ENDPOINT_URL_SESV2"])
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=40)
+    _, said = running.communicate(timeout=120)
     assert running.returncode == 0, said
     assert not simulator.healthy(told["AWS_ENDPOINT_URL_SESV2"])
 
