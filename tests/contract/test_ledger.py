@@ -74,6 +74,25 @@ class TestClaim:
         send(ledger, again, *range(10))
         assert made.check_books().accepted == 10
 
+    def test_is_due_again_when_its_lease_lapses(
+        self, make: Make, ledger: Ledger, store: ClockedStore
+    ) -> None:
+        """Whoever dies before the first call: another must not wait for the longer grace."""
+        made = make()
+        store.stop_the_clock()
+        store.client.zadd(store.keys.campaign(made.id).due, {"0": store.seconds() + 60})
+        ledger.claim(made.ref(), owner="me")
+        assert (made.due() or 0) - store.seconds() == pytest.approx(30, abs=0.001)
+
+    def test_fences_the_last_one_though_the_clock_was_set_back(
+        self, make: Make, ledger: Ledger, store: ClockedStore
+    ) -> None:
+        made = make()
+        store.stop_the_clock()
+        first = ledger.claim(made.ref(), owner="me")
+        store.pass_time(-3600)
+        assert ledger.claim(made.ref(), owner="me").fence > first.fence
+
     def test_fences_one_from_a_time_that_redis_forgot(
         self, make: Make, ledger: Ledger, store: Store
     ) -> None:

@@ -142,6 +142,13 @@ def test_cancel_leaves_alone_who_is_being_sent(office: Office, going: CampaignId
     assert office.store.client.ttl(keys.campaign) == -1
 
 
+def test_what_is_paused_loses_nobody_to_a_sweep(office: Office, going: CampaignId) -> None:
+    """It was resumed and paused again, perhaps, since whoever sweeps has looked."""
+    office.post.pause(going)
+    assert Campaigns(office.store, office.settings.store).close_pending(going) == 0
+    assert office.checked(going).totals.pending == 2_500
+
+
 def test_a_sweep_that_was_interrupted_is_ended_by_whoever_repeats_it(
     office: Office, going: CampaignId
 ) -> None:
