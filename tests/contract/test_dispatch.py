@@ -239,6 +239,25 @@ class TestTurns:
         counts = self.shares(store, dispatch, [one, other], rounds=5)
         assert abs(counts[one.id] - counts[other.id]) <= 4
 
+    def test_are_not_forgotten_in_a_rest(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
+        """Else a campaign that now and then has nothing due is served before all others."""
+        large, small = make(400, batch_size=100), make(400, batch_size=2)
+        assert large.id in let_out(dispatch)
+        due = store.keys.campaign(large.id).due
+        later = {number: store.seconds() + 3600 for number in large.numbers}
+        store.client.zadd(due, later)
+        for one in (large, small):
+            for number in one.numbers:
+                dispatch.ended(one.route, one.ref(number), sent=one.route.batch_size)
+        while large.id in {one.decode() for one in _in_line(store)}:
+            let_out(dispatch)
+            end_all(store, dispatch, {one.id: one.route for one in (large, small)}, sent=2)
+        store.client.zadd(due, dict.fromkeys(later, 1))
+        dispatch.wake(large.route)
+        assert let_out(dispatch) == [small.id] * 4
+
     def test_of_a_hundred_small_campaigns_all_come(
         self, dispatch: Dispatch, make: Make, store: Store
     ) -> None:
@@ -422,6 +441,10 @@ class TestGrace:
 
 def _due(made: Made) -> bool:
     return all((made.due(number) or 0) <= made.store.seconds() for number in made.numbers)
+
+
+def _in_line(store: Store) -> list[bytes]:
+    return store.client.zrange(store.keys.turns(ACCOUNT, Lane.BULK).turns, 0, -1)
 
 
 def _age(store: Store, key: str, seconds: float) -> None:
