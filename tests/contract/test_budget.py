@@ -242,6 +242,18 @@ class TestRate:
         assert granted(take(50)) == 10
         assert granted(take(50)) <= 1
 
+    def test_nor_with_somebody_in_line(self, budget: Budget, take: Take, store: Store) -> None:
+        """The bucket may hold the first one's call as well, but not what was given back twice."""
+        allows(budget, rate=40.0)
+        fill(budget, store)
+        grant = take(10)
+        assert isinstance(grant, Grant)
+        waited(take(10, "next"))
+        for _ in range(5):
+            budget.settle(ACCOUNT, grant, counted=0, unsent=10)
+        assert granted(take(10, "next")) == 10
+        assert granted(take(10)) == 0
+
 
 class TestLine:
     def test_serves_in_the_order_of_asking(self, budget: Budget, take: Take, store: Store) -> None:
@@ -446,6 +458,21 @@ class TestQuota:
         for _ in range(2):
             budget.settle(ACCOUNT, grant, counted=20, unsent=0)
         assert budget.status(ACCOUNT).used >= 20
+
+    def test_given_back_twice_takes_nothing_off_what_others_sent(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        allows(budget, quota=100.0, window_seconds=60.0, cells=60)
+        fill(budget, store)
+        sent = take(20)
+        assert isinstance(sent, Grant)
+        budget.settle(ACCOUNT, sent, counted=20, unsent=0)
+        take.wait(2.0)
+        unsent = take(20)
+        assert isinstance(unsent, Grant)
+        for _ in range(2):
+            budget.settle(ACCOUNT, unsent, counted=0, unsent=20)
+        assert budget.status(ACCOUNT).used == 20
 
     def test_counts_on_when_the_slices_are_cut_anew(
         self, budget: Budget, take: Take, store: Store
