@@ -315,6 +315,7 @@ class TestRest:
         store.pass_time(0.201)  # Redis keeps it to the millisecond.
         assert dispatch.sleepers() == [made.route]
         dispatch.wake(made.route)
+        assert dispatch.sleepers() == []
         assert len(let_out(dispatch)) == 4
 
     def test_no_rest_is_longer_than_a_few_seconds(

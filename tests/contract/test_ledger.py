@@ -262,6 +262,16 @@ class TestLapsedLease:
                 made.lapse()
         assert made.check_books().accepted == 10
 
+    def test_whoever_settles_nobody_has_not_got_on(self, make: Make, store: Store) -> None:
+        """It is throttled, say, and dies at the next call, as the one before."""
+        made, strict = make(), campaigns.ledger(store, max_crashes=2)
+        for worker in ("first", "second"):
+            claim = strict.claim(made.ref(), owner=worker)
+            strict.begin(claim, [0])
+            strict.settle(claim, settled(Outcome.PENDING, 0))
+            made.lapse()
+        assert refusal(strict, made).why == "poison"
+
 
 class TestBegin:
     def test_repeated_changes_the_books_once(self, make: Make, ledger: Ledger) -> None:
