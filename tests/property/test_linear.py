@@ -137,7 +137,9 @@ PASSES: dict[str, Callable[[str], object]] = {
         replace(STATUS, reason=text), replace(STATUS, reason=f"{text}1")
     ),
     "an address at the simulator": simulator_checks.bare,
-    "a named address at the simulator": lambda text: simulator_checks.bare(f"{text} <a@b.example>"),
+    "a named address at the simulator": lambda text: simulator_checks.bare(
+        f"a{text} <a@b.example>"
+    ),
     "a template at the simulator": seen_in_the_simulator,
 }
 

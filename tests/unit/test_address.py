@@ -13,8 +13,9 @@ from postroom.address import NotAnAddressError, is_plain, normal, sendable
         ("  ann@example.com\t", "ann@example.com"),
         ("\u00a0ann@example.com", "ann@example.com"),
         ("o'brien_!#$%&*/=?^`{|}~-@example.ie", "o'brien_!#$%&*/=?^`{|}~-@example.ie"),
-        ('"ann lee"@example.com', '"ann lee"@example.com'),
-        ('"a\\"b"@example.com', '"a\\"b"@example.com'),
+        ('"ann"@example.com', "ann@example.com"),
+        ('"Ann\\.Lee"@Example.com', "Ann.Lee@Example.com"),
+        ('"ann"@bücher.example', "ann@xn--bcher-kva.example"),
         ("ann@bücher.example", "ann@xn--bcher-kva.example"),
         ("ann@BÜCHER.example", "ann@xn--bcher-kva.example"),
         ("ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example"),
@@ -43,6 +44,12 @@ def test_a_good_address_is_sent_as_written_save_for_its_domain(written: str, sen
         ("Ann <ann@example.com>", "may not stand"),
         ("ann\0@example.com", "may not stand"),
         ('"ann\r\nBcc: x"@example.com', "may not stand"),
+        ('"ann".lee@example.com', "may not stand"),
+        ('"ann lee"@example.com', "needs quotes"),
+        ('"a\\"b"@example.com', "needs quotes"),
+        ('"ann..lee"@example.com', "needs quotes"),
+        ('"a@evil.example, b"@example.com', "needs quotes"),
+        ('""@example.com', "needs quotes"),
         ("ann@example.com,bob@example.com", "may not stand"),
         ("ann@localhost", "not a full domain"),
         ("ann@example.com.", "not a full domain"),
@@ -66,8 +73,25 @@ def test_a_bad_address_is_refused_with_the_reason_and_is_not_repeated(
     assert not is_plain(written)
 
 
-def test_two_spellings_of_one_mailbox_are_the_same() -> None:
-    assert normal(" Ann@Example.COM ") == normal("ann@example.com")
+SPELLINGS = (
+    "ann.lee@bücher.example",
+    "Ann.Lee@BÜCHER.Example",
+    " ann.lee@xn--bcher-kva.example",
+    "ANN.LEE@XN--BCHER-KVA.EXAMPLE",
+    '"ann.lee"@bücher.example',
+    '"Ann\\.\\Lee"@xn--bcher-kva.example ',
+)
+
+
+@pytest.mark.parametrize("written", SPELLINGS)
+def test_all_spellings_of_one_mailbox_are_the_same(written: str) -> None:
+    """For suppression, for duplicates and for what is sent."""
+    mailbox = "ann.lee@xn--bcher-kva.example"
+    assert normal(written) == normal(sendable(written)) == sendable(written).lower() == mailbox
+
+
+def test_what_no_mail_can_go_to_has_a_normal_form_all_the_same() -> None:
+    assert normal(' "Ann Lee"@Example.com') == '"ann lee"@example.com'
     assert normal("ann@example.com") != normal("anna@example.com")
 
 
