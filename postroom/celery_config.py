@@ -15,6 +15,7 @@ from celery.app.amqp import AMQP
 from celery.worker import consumer
 from kombu import Queue
 
+from postroom import redis_url
 from postroom.publish import transport_options
 from postroom.settings import Redis
 
@@ -100,7 +101,7 @@ def end_well_on_interrupt() -> None:
 
 def _broker(redis: Redis, queue: str) -> dict[str, Any]:
     return {
-        "broker_url": redis.url,
+        **redis_url.broker(redis.url),
         "broker_transport_options": {
             **transport_options(redis.prefix),
             "client_name": f"postroom-{queue}",

@@ -10,7 +10,7 @@ from typing import Final
 import kombu.exceptions
 from celery import Celery
 
-from postroom import queues
+from postroom import queues, redis_url
 from postroom.errors import StoreUnavailableError
 from postroom.model import BatchRef, CampaignId, Lane
 from postroom.settings import Redis as RedisSettings
@@ -37,8 +37,9 @@ class Publisher:
     """Puts tasks on the queues. Raises `StoreUnavailableError` when the broker is away."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        self._app: Final = Celery("postroom", broker=settings.url, set_as_current=False)
+        self._app: Final = Celery("postroom", set_as_current=False)
         self._app.conf.update(
+            **redis_url.broker(settings.url),
             # Nobody who publishes waits for a message: a half-open connection is given up soon.
             broker_transport_options={
                 **transport_options(settings.prefix),

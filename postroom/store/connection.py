@@ -10,7 +10,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
+from postroom import redis_url
+from postroom.errors import StoreUnavailableError, UnsafeStoreError
 from postroom.settings import Redis as RedisSettings
 from postroom.store.keys import Keys
 
@@ -82,19 +83,15 @@ class Store:
 
 
 def _client(settings: RedisSettings, name: str) -> redis.Redis:
-    try:
-        return redis.Redis.from_url(
-            settings.url,
-            socket_timeout=settings.timeout_seconds,
-            socket_connect_timeout=settings.timeout_seconds,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=25,
-            client_name=name,
-        )
-    except ValueError as error:
-        # The address may hold a password, so it is not repeated.
-        raise BadInputError(f"settings: redis.url (POSTROOM_REDIS_URL): {error}") from None
+    return redis.Redis.from_url(
+        redis_url.checked(settings.url),
+        socket_timeout=settings.timeout_seconds,
+        socket_connect_timeout=settings.timeout_seconds,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=25,
+        client_name=name,
+    )
 
 
 @contextmanager
