@@ -5,14 +5,18 @@ Read once when a process starts and handed down; nothing else reads the environm
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from postroom import ranges, redis_url
 from postroom.errors import BadInputError
+from postroom.layers import Layer, laid_over, of_file, of_variables, refusal
+from postroom.ranges import Fault
 
 _HERE: Final = Path(__file__).parent
 _DEFAULTS: Final = (_HERE / "default.toml", _HERE.parent / "config" / "default.toml")
@@ -21,6 +25,8 @@ _LEASE_MARGIN_SECONDS: Final = 1.0
 _LEAST_CALL_AGE_SECONDS: Final = 1.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+_UNKNOWN: Final = re.compile(r"unknown field `(.+)`", re.DOTALL)
+_MISSING: Final = re.compile(r"missing required field `(.+)`", re.DOTALL)
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -141,22 +147,24 @@ class Settings(_Section, frozen=True):
         return self.worker.lease_seconds - longest - _LEASE_MARGIN_SECONDS
 
 
+_TABLES: Final[Mapping[str, type[_Section]]] = {
+    **{one.__name__.lower(): one for one in (Redis, Store, Producer, Worker, Retry, Ses)},
+    **{one.__name__.lower(): one for one in (Limiter, Dispatch, Log)},
+    "accounts[...]": Account,
+    "senders[...]": Sender,
+}
+
+
 def load(environ: Mapping[str, str] = os.environ) -> Settings:  # noqa: TID251 - its one home
     """Read the settings of this process.
 
-    Raises `BadInputError` with the file or variable, the key and what is wrong with it.
+    Raises `BadInputError` with the key, the file or variable it came from, and what is wrong.
     """
-    tree = _read(next(path for path in _DEFAULTS if path.exists()))
-    overlay = environ.get("POSTROOM_CONFIG", "")
-    if overlay:
-        tree = _laid_over(tree, _read(Path(overlay)))
-    tree = _laid_over(tree, _from_environment(environ))
-    try:
-        settings = msgspec.convert(tree, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"settings ({overlay or 'defaults'}): {error}") from None
-    _check(settings)
-    return settings
+    layers = [of_file(next(path for path in _DEFAULTS if path.exists()))]
+    if overlay := environ.get("POSTROOM_CONFIG", ""):
+        layers.append(of_file(Path(overlay)))
+    layers += of_variables(environ)
+    return checked(layers)
 
 
 def environment() -> dict[str, str]:
@@ -164,59 +172,65 @@ def environment() -> dict[str, str]:
     return dict(os.environ)  # noqa: TID251 - its one home
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInputError(f"settings file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"settings file {path}: {error}") from None
-
-
-def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    laid = dict(below)
-    for key, value in above.items():
-        under = laid.get(key, {})
-        both = isinstance(value, dict) and isinstance(under, dict)
-        laid[key] = _laid_over(under, value) if both else value
-    return laid
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def checked(layers: Sequence[Layer]) -> Settings:
+    """Lay settings over each other, the last one on top. Raises `BadInputError`."""
     tree: dict[str, Any] = {}
-    if url := environ.get("POSTROOM_REDIS_URL"):
-        tree["redis"] = {"url": url}
-    for name, value in environ.items():
-        if name.startswith("POSTROOM_") and "__" in name:
-            *sections, key = name.removeprefix("POSTROOM_").lower().split("__")
-            table = tree
-            for section in sections:
-                table = table.setdefault(section, {})
-            table[key] = value
-    return tree
+    for layer in layers:
+        tree = laid_over(tree, layer.tree)
+    try:
+        settings = msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise refusal(layers, *_found(tree, str(error))) from None
+    for fault in chain(ranges.faults(msgspec.to_builtins(settings)), _references(settings)):
+        raise refusal(layers, fault.name, fault.words)
+    redis_url.checked(settings.redis.url)
+    return settings
 
 
-def _check(settings: Settings) -> None:
+def _found(tree: Mapping[str, Any], said: str) -> tuple[str, str]:
+    """Return the name of the setting that msgspec refused, and what is wrong with it."""
+    what, _, path = said.partition(" - at `$")
+    name, kind = path.strip(".`"), _TABLES.get(path.strip(".`"))
+    section, inside, _ = name.partition("[...]")
+    if inside:
+        # msgspec does not say which of them.
+        name, kind, what = _found_among(tree[section], section, what)
+    if unknown := _UNKNOWN.search(what):
+        known = [field.encode_name for field in msgspec.structs.fields(kind or Settings)]
+        near = get_close_matches(unknown[1], known, n=1)
+        words = "is no setting" + (f"; did you mean {near[0]}?" if near else "")
+        return f"{name}.{unknown[1]}".strip("."), words
+    if missing := _MISSING.search(what):
+        return f"{name}.{missing[1]}".strip("."), "is missing"
+    return name, f"is of no use: {what[:1].lower()}{what[1:]}"
+
+
+def _found_among(
+    tables: Mapping[str, Any], section: str, said: str
+) -> tuple[str, type[_Section], str]:
+    kind = _TABLES[f"{section}[...]"]
+    for name, table in tables.items():
+        try:
+            msgspec.convert(table, kind, strict=False)
+        except msgspec.ValidationError as error:
+            what, _, path = str(error).partition(" - at `$")
+            return f"{section}.{name}{path.rstrip('`')}", kind, what
+    return section, kind, said
+
+
+def _references(settings: Settings) -> Iterator[Fault]:
     for name, sender in settings.senders.items():
         if sender.account not in settings.accounts:
-            raise BadInputError(f"settings: senders.{name}.account: no account {sender.account!r}")
-    for name, account in settings.accounts.items():
-        _check_account(name, account)
-    if not 0 <= settings.limiter.transactional_share < 1:
-        raise BadInputError("settings: limiter.transactional_share must be from 0 to below 1")
+            near = get_close_matches(sender.account, settings.accounts, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield Fault(f"senders.{name}.account", f"names no account: {sender.account!r}{hint}")
+    for name in settings.accounts:
+        if not _NAME.fullmatch(name):
+            yield Fault(f"accounts.{name}", "is no name: use letters, digits, _ and - only")
     if settings.call_age_seconds < _LEAST_CALL_AGE_SECONDS:
         least = _LEAST_CALL_AGE_SECONDS + settings.worker.lease_seconds - settings.call_age_seconds
-        raise BadInputError(
-            f"settings: worker.lease_seconds must be at least {least:g} s, so that a call is over "
-            "before its lease lapses: ses.read_timeout_seconds, twice ses.connect_timeout_seconds "
-            "and 2 s"
+        words = (
+            f"must be at least {least:g} s, so that a call is over before its lease lapses: "
+            "ses.read_timeout_seconds, twice ses.connect_timeout_seconds and 2 s"
         )
-
-
-def _check_account(name: str, account: Account) -> None:
-    if not _NAME.fullmatch(name):
-        raise BadInputError(f"settings: accounts.{name}: use letters, digits, _ and - only")
-    if not 0 < account.share <= 1:
-        raise BadInputError(f"settings: accounts.{name}.share must be above 0, at most 1")
-    if account.max_send_rate is not None and account.max_send_rate <= 0:
-        raise BadInputError(f"settings: accounts.{name}.max_send_rate must be above 0")
+        yield Fault("worker.lease_seconds", words)

@@ -77,7 +77,7 @@ def some_batches(office: Office, campaign_id: CampaignId) -> int:
 def test_a_producer_that_is_killed_is_followed_by_another(
     office: Office, start: Start, big: Path
 ) -> None:
-    first = start(POSTROOM_PRODUCER__LEASE_SECONDS="2")
+    first = start(POSTROOM_PRODUCER__LEASE_SECONDS="2", POSTROOM_REDIS__TIMEOUT_SECONDS="1")
     with big.open("rb") as raw:
         campaign_id = office.post.submit(campaign(), raw=raw).id
     wait_until(lambda: some_batches(office, campaign_id) >= 40, "the first batches are there")
@@ -86,7 +86,7 @@ def test_a_producer_that_is_killed_is_followed_by_another(
     left = office.checked(campaign_id).totals.total
     assert 0 < left < ROWS, "the producer was too fast to be killed in the middle"
 
-    start(POSTROOM_PRODUCER__LEASE_SECONDS="2")
+    start(POSTROOM_PRODUCER__LEASE_SECONDS="2", POSTROOM_REDIS__TIMEOUT_SECONDS="1")
     # The lease lapses; then it is the workers' sweep that asks again. Here it is the test.
     publisher = Publisher(office.settings.redis)
 
