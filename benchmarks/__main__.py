@@ -14,7 +14,7 @@ _GROUPS = {
     ),
     "crash": (
         *("recovery", "pause_latency", "transactional_latency", "fairness", "many_campaigns"),
-        *("quota_slots", "broker_queue", "fsync", "revoked_key"),
+        *("quota_slots", "broker_queue", "fsync", "revoked_key", "hostile_field"),
     ),
 }
 
