@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 import msgspec
 
 from postroom import ranges, redis_url
-from postroom.errors import BadInputError
 from postroom.layers import Layer, laid_over, of_file, of_variables, refusal
 from postroom.ranges import Fault
 
