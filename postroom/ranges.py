@@ -46,6 +46,7 @@ RANGES: Final[Mapping[str, Range]] = {
     "worker.slice_seconds": Range(0, 3600),
     "worker.max_wait_seconds": Range(0.1, 600),
     "worker.grace_seconds": Range(0, 3600),
+    "worker.unfit_seconds": Range(1, 86_400),
     "worker.single_calls": Range(1, 2000),
     # SES: 50 entries a call, 1 MB a request.
     "worker.bulk_call_size": Range(1, 50),
