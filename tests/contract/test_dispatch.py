@@ -90,6 +90,14 @@ class TestRoom:
         assert let_out(dispatch, account=OTHER) == [other.id] * 4
         assert let_out(dispatch) == let_out(dispatch, account=OTHER) == []
 
+    def test_is_not_taken_for_a_campaign_that_the_picker_cannot_send(
+        self, dispatch: Dispatch, make: Make
+    ) -> None:
+        first, second = make(), make()
+        picked = dispatch.pick(ACCOUNT, Lane.BULK, but=[first.id])
+        assert {turn.campaign_id for turn in picked} == {second.id}
+        assert sum(len(turn.tickets) for turn in picked) == 4
+
     def test_is_for_no_account_whose_name_only_begins_like_one_that_is_served(
         self, dispatch: Dispatch, make: Make
     ) -> None:
