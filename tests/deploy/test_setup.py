@@ -73,7 +73,7 @@ def test_without_the_venv_package_it_says_what_to_install(checkout: Path) -> Non
     (bare / "ensurepip.py").write_text("raise ModuleNotFoundError('as without python3-venv')\n")
     ran = made(checkout, PYTHONPATH=str(bare))
     assert ran.returncode == 2
-    said = [line for line in ran.stderr.splitlines() if not line.startswith("make: ")]
+    said = [line for line in ran.stderr.splitlines() if not line.startswith("make")]
     assert said == [
         f"postroom: {sys.executable} cannot make virtual environments; "
         "on Debian: apt install python3-venv"
