@@ -5,7 +5,8 @@ The budget hash holds: `rate` allowed now and `rate_max` as SES says; `tokens` a
 account; `window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
 `request_tokens`, `request_at` for SendBulkEmail requests; `reserved_quota` for the
 transactional lane, which last asked at `transactional_at`; `served_now`, where the turns in the
-line stand; `halted` and why; `paused` when a person did it; `throttled` so far.
+line stand; `grant`, how many were given; `halted` and why; `paused` when a person did it;
+`throttled` so far. Grants that are not settled yet stand beside it.
 All times are Redis' clock. With no facts from SES yet, or with Redis away, nothing is granted.
 """
 

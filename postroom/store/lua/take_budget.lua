@@ -116,7 +116,7 @@ end
 
 local function keep(granted)
   redis.call('HSET', budget, 'rate', rate, 'tokens', tokens - granted, 'at', string.format('%.6f', now),
-    'used', used + granted, 'first', first)
+    'used', used + granted, 'first', first, 'grant', number('grant', 0) + (granted > 0 and 1 or 0))
 end
 
 local quota = number('quota', -1)
@@ -188,6 +188,6 @@ if requests > 0 and request_rate > 0 then
 end
 redis.call('HINCRBY', window, current, wanted)
 -- Whoever dies before he settles leaves this behind: see observe_account.
-local stamp = current .. '.' .. redis.call('HINCRBY', budget, 'grant', 1)
+local stamp = string.format('%d.%d', current, number('grant', 0) + 1)
 redis.call('HSET', KEYS[6], stamp, wanted)
 return {wanted, 0, '', stamp, math.floor(holds)}
