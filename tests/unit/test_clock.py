@@ -31,7 +31,8 @@ class TestLease:
     def test_shorter_than_the_longest_call_is_refused_in_words(
         self, changed: dict[str, str]
     ) -> None:
-        with pytest.raises(BadInputError, match=r"worker\.lease_seconds .*must be at least [\d.]+ s"):
+        said = r"worker\.lease_seconds .*must be at least [\d.]+ s"
+        with pytest.raises(BadInputError, match=said):
             settings.load(changed)
 
     def test_that_is_just_long_enough_leaves_a_call_a_second(self) -> None:
