@@ -36,9 +36,12 @@ class Ground:
     fitness: Fitness
 
 
-def lay(settings: Settings, stopping: Stopping) -> Ground:
-    """Put it together; nothing is asked of Redis or SES yet."""
-    store = Store(settings.redis, client_name="postroom-worker")
+def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> Ground:
+    """Put it together, over a store of its own unless one is given.
+
+    Nothing is asked of Redis or SES yet.
+    """
+    store = store or Store(settings.redis, client_name="postroom-worker")
     worker = f"{socket.gethostname()}:{os.getpid()}"
     return Ground(
         worker=worker,

@@ -80,9 +80,12 @@ class Worker:
         ).work(ref)
 
 
-def build(settings: Settings, *, stopping: Stopping) -> Worker:
-    """Put a worker together; nothing is asked of Redis or SES yet."""
-    ground = lay(settings, stopping)
+def build(settings: Settings, *, stopping: Stopping, store: Store | None = None) -> Worker:
+    """Put a worker together, over a store of its own unless one is given.
+
+    Nothing is asked of Redis or SES yet.
+    """
+    ground = lay(settings, stopping, store)
     postings = _postings(ground)
     quota = loops.quota(ground)
     return Worker(

@@ -52,6 +52,7 @@ class Shift:
     def work(self, ref: BatchRef) -> int:
         """Send one batch and those that are due after it. Returns recipients that SES took."""
         until = self.clock() + self.slice_seconds
+        self._began(ref)
         recipients = 0
         following: BatchRef | None = ref
         while following is not None:
@@ -86,6 +87,13 @@ class Shift:
         if not sent.elsewhere:
             self._ended(ref, sent)
         return sent
+
+    def _began(self, ref: BatchRef) -> None:
+        """Count the batch of a message as out. Where that fails, its room is lent for a slice."""
+        try:
+            self.dispatch.began(self._route(ref.campaign_id), ref)
+        except PostroomError as error:
+            log.info("dispatch.later", reason=str(error))
 
     def _ended(self, ref: BatchRef, sent: Sent) -> None:
         """Make room. Where that fails, room is made by time."""

@@ -122,17 +122,15 @@ class Dispatch:
             rest = due.next_ms if due.next_ms < 0 else min(due.next_ms, _LONGEST_REST_MS)
             self._rest(turn.campaign_id, account, lane, wakes=turn.wakes, rest_ms=rest)
 
+    def began(self, route: Route, ref: BatchRef) -> None:
+        """A batch is taken up: it is out, also when its message came twice or very late."""
+        member = route.member(ref.number)
+        self._store.run("begin_turn", self._turn_keys(route), [member, ref.campaign_id, self._out])
+
     def ended(self, route: Route, ref: BatchRef, *, sent: int) -> None:
         """A released batch has come back, after `sent` recipients."""
-        self._store.run(
-            "end_turn",
-            [
-                self._key(f"out:{route.lane}"),
-                self._turns(route.account, route.lane),
-                self._key("routes"),
-            ],
-            [route.member(ref.number), ref.campaign_id, sent],
-        )
+        member = route.member(ref.number)
+        self._store.run("end_turn", self._turn_keys(route), [member, ref.campaign_id, sent])
 
     def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None:
         """Release nothing of an account and lane for so long.
@@ -236,6 +234,10 @@ class Dispatch:
     ) -> None:
         keys = [self._turns(account, lane), *self._records()]
         self._store.run("rest_campaign", keys, [campaign_id, wakes, rest_ms])
+
+    def _turn_keys(self, route: Route) -> list[str]:
+        turns = self._turns(route.account, route.lane)
+        return [self._key(f"out:{route.lane}"), turns, self._key("routes")]
 
     def _turns(self, account: AccountName, lane: Lane) -> str:
         return self._store.keys.turns(account, lane).turns
