@@ -29,7 +29,7 @@ def mutant(folder: Path, name: str, before: str, after: str) -> Mutant:
     return Mutant.read(path)
 
 
-def tried(checkout: Path, *mutants: Mutant, seconds: float = 60) -> list[Result]:
+def tried(checkout: Path, *mutants: Mutant, seconds: float = 300) -> list[Result]:
     runner = Runner(root=checkout, fast=["tests"], seconds=seconds, side_by_side=1)
     return list(runner.results(mutants, green=["tests"]))
 
