@@ -1,5 +1,6 @@
 """What every test may ask for: a real Redis, and a store on it."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from tests.support.office import Office
 from tests.support.redis_server import RedisServer
 
 HERE = Path(__file__).parent
+
+# A shell that runs this in the background has it ignore Ctrl-C, and every program that a test
+# starts would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Neither looks at the time: a busy machine is no fault of ours. `quick` is that of `make test`: a
 # failure is told at once, with the blob that repeats it, instead of after minutes of shrinking;
