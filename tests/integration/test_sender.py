@@ -35,8 +35,17 @@ MakePost = Callable[..., Post]
 def posts(store: Store, settings: Settings) -> Iterator[MakePost]:
     made: list[Post] = []
 
-    def make(carrier: FakeCarrier | None = None, *, mode: str = "auto", **worker: object) -> Post:
-        post = Post(store, quick(settings, **worker), carrier or FakeCarrier(), mode=mode)
+    def make(
+        carrier: FakeCarrier | None = None,
+        *,
+        mode: str = "auto",
+        cap_seconds: float = 0.01,
+        **worker: object,
+    ) -> Post:
+        own = quick(settings, **worker)
+        retry = msgspec.structs.replace(own.retry, cap_seconds=cap_seconds)
+        own = msgspec.structs.replace(own, retry=retry)
+        post = Post(store, own, carrier or FakeCarrier(), mode=mode)
         made.append(post)
         return post
 
@@ -445,7 +454,7 @@ class TestCalls:
     def test_in_mode_bulk_a_throttled_bulk_request_holds_the_account_and_says_why(
         self, posts: MakePost
     ) -> None:
-        post = posts(mode="bulk")
+        post = posts(mode="bulk", cap_seconds=60.0)
         post.allow()
         made = post.make(60)
         for _ in range(50):
