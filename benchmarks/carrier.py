@@ -30,7 +30,11 @@ RENDERED = "Hello {{ name|upper }}{% if city %} from {{ city }}{% endif %}: {{ u
 def carrier(url: str) -> SesCarrier:
     main = Account(region="eu-west-1", endpoint_url=url)
     clients = Clients(msgspec.structs.replace(settings.load({}), accounts={"main": main}))
-    return SesCarrier(lambda: clients.sending(AccountName("main")), region="eu-west-1")
+    return SesCarrier(
+        lambda: clients.sending(AccountName("main")),
+        region="eu-west-1",
+        changed=lambda: clients.changed(AccountName("main"), "send"),
+    )
 
 
 def mailing(text: str) -> Mailing:

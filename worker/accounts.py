@@ -84,9 +84,17 @@ class Accounts:
         return WorkerUnfitError(reason, account=account, sender=None)
 
     def check_fit(self, account: AccountName) -> None:
-        """Raises `WorkerUnfitError` while this process cannot send for the account."""
-        if reason := self.fitness.reason(account):
+        """Raises `WorkerUnfitError` while this process cannot send for the account.
+
+        From time to time a batch may try: nobody else finds out in a forked child that the host
+        was mended.
+        """
+        if (reason := self.fitness.reason(account)) and not self.fitness.retry(account):
             raise WorkerUnfitError(reason, account=account, sender=None)
+
+    def fit(self, account: AccountName) -> None:
+        """SES took mail of this process for the account."""
+        self.fitness.mended(account)
 
     def nobody_can(self, trouble: WorkerUnfitError) -> bool:
         """Whether every worker has had this trouble for so long that a person must act."""

@@ -197,6 +197,8 @@ class Caller:
         """Act on what the verdicts of one call say beyond its recipients."""
         kinds = {verdict.kind: verdict.reason for verdict in verdicts.values()}
         posting = work.posting
+        if Kind.ACCEPTED in kinds:
+            self.accounts.fit(posting.route.account)
         if Kind.STOP_ACCOUNT in kinds:
             self.accounts.halt(posting.route.account, kinds[Kind.STOP_ACCOUNT])
             raise AccountHaltedError(kinds[Kind.STOP_ACCOUNT])

@@ -187,7 +187,11 @@ def _postings(ground: Ground) -> Callable[[CampaignId], Posting]:
             account=account,
             mode=own.send_mode,
             mailing=mailing,
-            carrier=SesCarrier(partial(ground.clients.sending, account), region=own.region),
+            carrier=SesCarrier(
+                partial(ground.clients.sending, account),
+                region=own.region,
+                changed=partial(ground.clients.changed, account, "send"),
+            ),
             rest=rest,
             calls=calls,
             bulk_call_size=settings.worker.bulk_call_size,

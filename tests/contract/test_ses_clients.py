@@ -102,11 +102,40 @@ class TestSettings:
         write_key("GOOD")
         assert kinds(send_bulk(carrier, count=1)) == [Kind.ACCEPTED]
 
+    def test_a_key_that_was_changed_before_it_was_refused_is_used_at_once(
+        self, simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+        def write_key(key: str) -> None:
+            text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = s\n"
+            (tmp_path / "credentials").write_text(text)
+
+        write_key("OLD")
+        clients = Clients(settings_for(simulator.url))
+        carrier = carrier_to(simulator.url)
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.ACCEPTED]
+        assert read_account_of(clients, MAIN).sending_enabled
+        write_key("NEW")
+        simulator.settings(access_keys=["NEW"])
+        assert kinds(send_bulk(carrier, count=1)) == [Kind.ACCEPTED]
+        assert read_account_of(clients, MAIN).sending_enabled
+        simulator.settings(access_keys=["NEWER"])
+        assert carrier.send_one(mailing(), 7, 0, PEOPLE[0]).kind is Kind.STOP_ACCOUNT
+        with pytest.raises(AccountUnreadableError):
+            read_account_of(clients, MAIN)
+
     def test_a_passing_fault_keeps_the_client(self, simulator: RunningSimulator) -> None:
         clients = Clients(settings_for(simulator.url))
         before = clients.sending(MAIN)
         simulator.fault("cut_before")
-        carrier = SesCarrier(lambda: clients.sending(MAIN), region="eu-west-1")
+        carrier = SesCarrier(
+            lambda: clients.sending(MAIN),
+            region="eu-west-1",
+            changed=lambda: clients.changed(MAIN, "send"),
+        )
         assert kinds(send_bulk(carrier, count=1)) == [Kind.AMBIGUOUS]
         assert clients.sending(MAIN) is before
 

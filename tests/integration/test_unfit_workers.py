@@ -19,6 +19,7 @@ NO_CREDENTIALS = (
     *("-u", "AWS_ACCESS_KEY_ID", "-u", "AWS_SECRET_ACCESS_KEY"),
     *("AWS_SHARED_CREDENTIALS_FILE=/nowhere", "AWS_CONFIG_FILE=/nowhere"),
 )
+KEY = "[default]\naws_access_key_id = {}\naws_secret_access_key = s\n"
 LOCAL, SECOND = AccountName("local"), AccountName("second")
 
 MakeMade = Callable[..., Made]
@@ -61,6 +62,12 @@ def config(folder: Path, *, accounts: tuple[str, ...], senders: dict[str, str]) 
     path = folder / f"{'-'.join(accounts)}-{'-'.join(senders)}.toml"
     path.write_text("\n".join(lines))
     return f"POSTROOM_CONFIG={path}"
+
+
+def shared_credentials(folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return a file that is not there yet, and the environment of workers that read it."""
+    path = folder / "credentials"
+    return path, (*NO_CREDENTIALS[:4], f"AWS_SHARED_CREDENTIALS_FILE={path}", NO_CREDENTIALS[5])
 
 
 def start(rig: Rig, store: Store, *environs: tuple[str, ...]) -> None:
@@ -187,3 +194,34 @@ def test_a_revoked_key_wants_one_command_however_much_waits_for_it(
     rig.ses_settings(access_keys=[])
     rig.post.resume_account(LOCAL)
     finish(rig, *made)
+
+
+def test_a_key_that_was_changed_in_its_file_halts_nothing(
+    rig: Rig, store: Store, make: MakeMade, tmp_path: Path
+) -> None:
+    """Each process has the old one in its clients, and SES refuses that."""
+    credentials, environ = shared_credentials(tmp_path)
+    credentials.write_text(KEY.format("AKIAOLD"))
+    start(rig, store, environ, environ)
+    finish(rig, *(make(300) for _ in range(3)))
+    credentials.write_text(KEY.format("AKIANEW"))
+    rig.ses_settings(access_keys=["AKIANEW"])
+    made = [make(300) for _ in range(3)] + [make(1, lane=Lane.TRANSACTIONAL) for _ in range(30)]
+    finish(rig, *made)
+    assert rig.post.account(LOCAL).halted == ""
+
+
+def test_a_forked_child_sends_again_once_its_host_is_mended(tmp_path: Path) -> None:
+    credentials, environ = shared_credentials(tmp_path)
+    credentials.write_text(KEY.format("AKIAOLD"))
+    shape = Shape(workers=0, producers=0, slots=2, pool="processes")
+    with Rig(shape) as rig, closing(Store(rig.settings.redis)) as store:
+        rig.start_worker(*environ)
+        wait_until(lambda: rig.post.account(LOCAL).rate, "the account was read", seconds=60)
+        credentials.unlink()
+        one = campaigns.make(store, rig.settings, 100, account=LOCAL, batch_size=50)
+        Dispatch(store, rig.settings).wake(one.route)
+        log = rig.workers[0].log
+        wait_until(lambda: "no usable AWS credentials" in log.read_text(), "a child has none")
+        credentials.write_text(KEY.format("AKIAOLD"))
+        finish(rig, one)

@@ -33,7 +33,11 @@ def settings_for(url: str, *, patience: float = 5.0, **account: Any) -> Settings
 
 def carrier_to(url: str, **settings: Any) -> SesCarrier:
     clients = Clients(settings_for(url, **settings))
-    return SesCarrier(lambda: clients.sending(MAIN), region="eu-west-1")
+    return SesCarrier(
+        lambda: clients.sending(MAIN),
+        region="eu-west-1",
+        changed=lambda: clients.changed(MAIN, "send"),
+    )
 
 
 @cache

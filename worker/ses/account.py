@@ -41,12 +41,18 @@ def read_account(client: SesClient) -> AccountFacts:
 
 
 def read_account_of(clients: Clients, account: AccountName) -> AccountFacts:
-    """Ask SES about an account of the settings. Raises `AccountUnreadableError`."""
+    """Ask SES about an account of the settings; once more where its credentials were changed.
+
+    Raises `AccountUnreadableError`.
+    """
     try:
-        client = clients.polling(account)
+        return read_account(clients.polling(account))
     except BadInputError as error:
         raise AccountUnreadableError(Verdict(Kind.STOP_WORKER, str(error))) from None
-    return read_account(client)
+    except AccountUnreadableError as error:
+        if error.verdict.kind is not Kind.STOP_ACCOUNT or not clients.changed(account, "poll"):
+            raise
+    return read_account(clients.polling(account))
 
 
 def _facts(answer: Mapping[str, Any]) -> AccountFacts:

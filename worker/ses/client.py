@@ -53,7 +53,8 @@ class Clients:
         worker = settings.worker
         self._connections = calls_in_flight or worker.slots + worker.single_calls
         self._clients: dict[tuple[int, AccountName, Use], SesClient] = {}
-        self._sessions: dict[tuple[int, AccountName], boto3.session.Session] = {}
+        self._sessions: dict[tuple[int, AccountName, Use], boto3.session.Session] = {}
+        self._signed = _Signed()
         self._lock = threading.Lock()
 
     def sending(self, account: AccountName) -> SesClient:
@@ -71,19 +72,33 @@ class Clients:
         """Return the client that asks each question once. Raises as `sending` does."""
         return self._client(account, "poll")
 
-    def access_key(self, account: AccountName) -> str:
-        """Return the access key id that an account is read with; empty when there is none.
+    def access_key(self, account: AccountName, use: Use = "poll") -> str:
+        """Return the access key id that an account is used with; empty when there is none.
 
         Raises what botocore raises while it gets credentials, and as `sending` does.
         """
-        self.polling(account)
-        credentials = self._sessions[os.getpid(), account].get_credentials()
+        credentials = self._session(account, use).get_credentials()
         return credentials.get_frozen_credentials().access_key or "" if credentials else ""
+
+    def changed(self, account: AccountName, use: Use) -> bool:
+        """Whether there are other credentials than those of this thread's last call.
+
+        Asked once SES refused them: keys are changed in their file while the old ones are held
+        by every process that has sent with them.
+        """
+        try:
+            key = self.access_key(account, use)
+        except (BadInputError, BotoCoreError, ClientError):
+            return False
+        return bool(key) and f"Credential={key}/" not in self._signed.authorization
 
     def security(self, account: AccountName) -> Any:
         """Make a client for STS with the credentials of an account. Raises as `sending` does."""
-        self.polling(account)
-        return self._sessions[os.getpid(), account].client("sts", config=self._config("poll"))
+        return self._session(account, "poll").client("sts", config=self._config("poll"))
+
+    def _session(self, account: AccountName, use: Use) -> boto3.session.Session:
+        self._client(account, use)
+        return self._sessions[os.getpid(), account, use]
 
     def _client(self, account: AccountName, use: Use) -> SesClient:
         key = (os.getpid(), account, use)
@@ -115,6 +130,10 @@ class Clients:
             if isinstance(exception, (*NO_CREDENTIALS, ClientError)):
                 forget()
 
+        def leaves(*, request: Any, **_: object) -> None:
+            self._signed.authorization = str(request.headers.get("Authorization") or "")
+
+        client.meta.events.register("before-send.sesv2", leaves)
         client.meta.events.register("after-call.sesv2", answered)
         client.meta.events.register("after-call-error.sesv2", failed)
 
@@ -131,8 +150,7 @@ class Clients:
             client: Any = session.client("sesv2", endpoint_url=endpoint, config=config)
         except (BotoCoreError, ValueError) as error:  # A profile, Region or endpoint that is none.
             raise BadInputError(f"settings: accounts.{name}: {error}") from None
-        if use == "poll":
-            self._sessions[os.getpid(), name] = session
+        self._sessions[os.getpid(), name, use] = session
         if use == "send":
             _take_ready_bodies(client)
             departure.watch(client)
@@ -155,6 +173,12 @@ class Clients:
             # Else botocore puts the header together anew twice a call: 0.1 ms of 0.7.
             user_agent=f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} postroom",
         )
+
+
+class _Signed(threading.local):
+    """How this thread's last call was signed."""
+
+    authorization: str = ""
 
 
 def post_json(

@@ -25,10 +25,16 @@ class SesCarrier:
     last moment; what it holds back is UNSENT.
     """
 
-    def __init__(self, connect: Callable[[], SesClient], *, region: str) -> None:
-        """`connect` returns the client for the calling process, and is asked for every call."""
+    def __init__(
+        self, connect: Callable[[], SesClient], *, region: str, changed: Callable[[], bool]
+    ) -> None:
+        """`connect` returns the client for the calling process, and is asked for every call.
+
+        `changed` says whether it has other credentials now than those that were refused.
+        """
         self._connect = connect
         self._region = region
+        self._changed = changed
 
     def send_bulk(
         self,
@@ -41,12 +47,8 @@ class SesCarrier:
         frame = _frame(mailing)
         body = _bulk_body(frame, batch_number, entries)
         reader = Reader(BULK, self._region, frame.address, [entry.to for entry in entries])
-        leaving = Departure(gate)
-        try:
-            answer = post_json(self._connect(), BULK, body, leaving)
-        except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
-            return [reader.failure(error, left=leaving.left)] * len(entries)
-        return reader.results(answer)
+        answer = self._post(BULK, body, gate, reader)
+        return [answer] * len(entries) if isinstance(answer, Verdict) else reader.results(answer)
 
     def send_one(
         self,
@@ -65,12 +67,22 @@ class SesCarrier:
         except UnicodeEncodeError:
             return Verdict(Kind.REJECTED, "a field holds text that is not valid Unicode")
         reader = Reader(SINGLE, self._region, frame.address, (recipient.email,))
+        answer = self._post(SINGLE, body, gate, reader)
+        return answer if isinstance(answer, Verdict) else reader.result(answer)
+
+    def _post(self, operation: str, body: bytes, gate: Gate, reader: Reader) -> Json | Verdict:
+        """Make one call; once more where SES refused credentials that were changed since."""
+        answer = self._posted(operation, body, gate, reader)
+        if isinstance(answer, Verdict) and answer.kind is Kind.STOP_ACCOUNT and self._changed():
+            return self._posted(operation, body, gate, reader)
+        return answer
+
+    def _posted(self, operation: str, body: bytes, gate: Gate, reader: Reader) -> Json | Verdict:
         leaving = Departure(gate)
         try:
-            answer = post_json(self._connect(), SINGLE, body, leaving)
+            return post_json(self._connect(), operation, body, leaving)
         except Exception as error:  # noqa: BLE001 - only the SDK runs in there; see faults
             return reader.failure(error, left=leaving.left)
-        return reader.result(answer)
 
 
 class _Frame(NamedTuple):
