@@ -183,6 +183,13 @@ CALLS = [
     ("500", None, 500, K.AMBIGUOUS, K.AMBIGUOUS),
     ("502", "<html>Bad gateway</html>", 502, K.AMBIGUOUS, K.AMBIGUOUS),
     ("504", None, 504, K.AMBIGUOUS, K.AMBIGUOUS),
+    # A gateway's words are not SES's: it may have handed the call on.
+    ("502", "<h1>Too many requests</h1>", 502, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("503", "Rate exceeded", 503, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("504", "temporary service failure", 504, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("UpstreamError", "too many concurrent calls", 500, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("408", "sending rate", 408, K.AMBIGUOUS, K.AMBIGUOUS),
+    ("ThrottlingException", "Rate exceeded", 503, K.THROTTLED, K.BULK_THROTTLED),
     ("408", None, 408, K.AMBIGUOUS, K.AMBIGUOUS),
     ("RequestTimeout", "Your socket connection was not", 400, K.AMBIGUOUS, K.AMBIGUOUS),
     ("RequestTimeoutException", None, 408, K.AMBIGUOUS, K.AMBIGUOUS),

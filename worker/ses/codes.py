@@ -175,6 +175,11 @@ def normal(code: str) -> str:
     return bare.removesuffix("exception") or bare
 
 
+def known(code: str) -> bool:
+    """Whether a code is one of SES's."""
+    return any(normal(code) in table for table in (DEFINITE, BY_TEXT, BAD_CALLS))
+
+
 def by_text(text: str) -> Rule | None:
     lowered = text.lower()
     return next((rule for pattern, rule in TEXTS if pattern.search(lowered)), None)

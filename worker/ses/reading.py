@@ -87,7 +87,10 @@ class Reader:
         return self._rule(code, text)
 
     def _call(self, code: str, text: str, status: int) -> Verdict:
-        rule = self._rule(codes.normal(code), text) or self._by_status(code, status)
+        by_status = self._by_status(code, status)
+        rule = self._rule(codes.normal(code), text) or by_status
+        if by_status.kind is Kind.AMBIGUOUS and not codes.known(code):
+            rule = by_status  # Words of a gateway, that may have handed the call on, prove nothing.
         is_bulk = self._operation == BULK
         if is_bulk and codes.normal(code) in codes.UNKNOWN_OPERATION:
             rule = codes.NO_BULK
