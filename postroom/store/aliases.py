@@ -23,7 +23,7 @@ class Aliases:
     Raises `StoreUnavailableError` when Redis is away.
     """
 
-    def __init__(self, store: Store, *, clock: Clock = clock.now) -> None:
+    def __init__(self, store: Store, *, clock: Clock = clock.monotonic) -> None:
         self._store: Final = store
         self._clock: Final = clock
         self._owners: Mapping[AccountName, AccountName] = {}

@@ -213,9 +213,14 @@ class Budget:
         self._store.ask(lambda client: [client.delete(poll) for poll in polls])
 
     def forget(self, account: AccountName) -> None:
-        """Grant nothing more on an account's own budget: it turned out to be another's."""
+        """Grant no more on an account's own budget, as it is another's; what stopped it stops all."""
         own = self._store.keys.account(account).budget
-        self._store.ask(lambda client: client.hdel(own, "rate_max"))
+        halted, paused = self._store.ask(lambda client: client.hmget(own, "halted", "paused"))
+        if halted:
+            self.halt(account, halted.decode())
+        if paused:
+            self.pause(account)
+        self._store.ask(lambda client: client.hdel(own, "rate_max", "halted", "paused"))
 
     def stopped(self, account: AccountName) -> bool:
         """Whether nothing is granted until a person resumes the account."""

@@ -1,9 +1,14 @@
 """Which AWS account a section is: STS is asked where it may be, else the access key tells."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import socket
+from threading import Barrier
 
+import msgspec
 import pytest
 
+from postroom.model import AccountName
 from tests.support.mail import MAIN, settings_for
 from tests.support.raw_server import RawServer, answering
 from worker.ses.client import Clients
@@ -51,6 +56,31 @@ def test_an_sts_that_refuses_is_no_trouble_and_less_sure(monkeypatch: pytest.Mon
         found = identity()
     assert found is not None
     assert not found.sure
+
+
+def test_an_account_does_not_wait_for_what_sts_says_of_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where STS cannot be reached, each account would wait for all before it."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    names = ["one", "two", "three"]
+    profiles = (f"[{one}]\naws_access_key_id=AKIA{one}\naws_secret_access_key=s" for one in names)
+    (tmp_path / "credentials").write_text("\n".join(profiles))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    together = Barrier(len(names))
+
+    def answer(connection: socket, request: bytes) -> None:
+        together.wait(timeout=5)
+        answering("200 OK", CALLER, "Content-Type: text/xml")(connection, request)
+
+    plain = settings_for("http://127.0.0.1:1")
+    accounts = {one: msgspec.structs.replace(plain.accounts["main"], profile=one) for one in names}
+    whose = Whose(Clients(msgspec.structs.replace(plain, accounts=accounts)))
+    with RawServer(answer) as sts, ThreadPoolExecutor(len(names)) as threads:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        found = list(threads.map(whose.identity, map(AccountName, names)))
+    assert all(one and one.sure for one in found)
 
 
 def test_temporary_keys_name_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from postroom import clock
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.settings import Account, Settings
 from postroom.store.aliases import Aliases
-from postroom.store.budget import Allowance, Ask, Budget, Grant
+from postroom.store.budget import Allowance, Ask, Budget, Grant, Wait
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.presence import Trouble, workers
@@ -245,6 +245,22 @@ class TestOneAccountInTwoSections:
         assert isinstance(granted, Grant)
         assert late.status(ACCOUNT).used == 1
         assert store.client.hget(store.keys.account(self.OTHER).budget, "used") is None
+
+    def test_what_stopped_a_section_stops_all_once_they_are_known_to_be_one(
+        self, store: Store
+    ) -> None:
+        budget = Budget(store)
+        allow(budget, ACCOUNT)
+        budget.pause(self.OTHER)
+        budget.aliases.register(ACCOUNT, "aws:1:eu", sure=True)
+        budget.aliases.register(self.OTHER, "aws:1:eu", sure=True)
+        budget.forget(self.OTHER)
+        assert budget.status(self.OTHER).paused
+        assert isinstance(budget.take(ACCOUNT, ASK, max_wait_seconds=1), Wait)
+        budget.resume(self.OTHER)
+        budget.forget(self.OTHER)
+        assert not budget.status(ACCOUNT).paused
+        assert isinstance(budget.take(ACCOUNT, ASK, max_wait_seconds=1), Grant)
 
     def test_who_moves_to_another_account_leaves_the_budget_to_those_who_stay(
         self, store: Store

@@ -1,6 +1,5 @@
 """Which AWS account and Region an account section of the settings really is."""
 
-import threading
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -36,7 +35,6 @@ class Whose:
 
     def __init__(self, clients: Clients) -> None:
         self._clients: Final = clients
-        self._lock: Final = threading.Lock()
         self._accounts: Final[dict[str, str]] = {}
 
     def identity(self, account: AccountName) -> Identity | None:
@@ -58,10 +56,9 @@ class Whose:
         return Identity(name=f"key:{told}", sure=not asked)
 
     def _number(self, account: AccountName, key: str) -> str:
-        with self._lock:
-            if key not in self._accounts:
-                self._accounts[key] = self._asked(account)
-            return self._accounts[key]
+        if key not in self._accounts:
+            self._accounts[key] = self._asked(account)
+        return self._accounts[key]
 
     def _asked(self, account: AccountName) -> str:
         """Empty when STS did not tell, which is not asked again: the way to it may be closed."""
