@@ -30,6 +30,8 @@ def checked(url: str) -> str:
         parts, options = urlsplit(url), _options(url)
     except ValueError:
         raise _unreadable() from None
+    if parts.scheme not in {"redis", "rediss"}:
+        raise _unreadable()  # A socket of this host: only one of the two clients takes it.
     if "@" in f"{parts.path}?{parts.query}#{parts.fragment}" and "@" not in parts.netloc:
         raise _unreadable()  # Cut in the middle of a password.
     kind: type[Any] = options.pop("connection_class", Connection)
@@ -47,7 +49,7 @@ def checked(url: str) -> str:
 def broker(url: str) -> dict[str, Any]:
     """Return Celery's settings of the broker at this address. Raises `BadInputError`."""
     parts, options = urlsplit(checked(url)), _options(url)
-    path = f"/{options['db']}" if "db" in options and parts.netloc else parts.path
+    path = f"/{options['db']}" if "db" in options else parts.path
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     return {
         # Without its options: kombu would read them in its own way.
@@ -72,6 +74,6 @@ def _refuse_unknown(parts: SplitResult, kind: type[Any]) -> None:
 
 def _unreadable() -> BadInputError:
     return BadInputError(
-        f"{_WHERE}: not redis://, rediss:// or unix:// with a host and a port; in a password "
+        f"{_WHERE}: not redis:// or rediss:// with a host and a port; in a password "
         "write / as %2F, ? as %3F, # as %23 and @ as %40"
     )

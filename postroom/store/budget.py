@@ -121,9 +121,8 @@ class Budget:
         A repeated take takes twice, which errs on the safe side. Raises
         `StoreUnavailableError`.
         """
-        answer = self._take(account, ask, max_wait_seconds)
+        asked, answer = self.aliases.owner(account), self._take(account, ask, max_wait_seconds)
         if isinstance(answer, Wait) and answer.why is Why.UNKNOWN:
-            asked = self.aliases.owner(account)
             self.aliases.refresh()
             if self.aliases.owner(account) != asked:
                 return self._take(account, ask, max_wait_seconds)
@@ -146,9 +145,8 @@ class Budget:
         )
         if granted:
             return Grant(recipients=granted, stamp=text.decode(), holds=holds)
-        return Wait(
-            why=Why(why.decode()), seconds=wait_ms / 1000, detail=text.decode(), holds=holds
-        )
+        waits = Why(why.decode())
+        return Wait(why=waits, seconds=wait_ms / 1000, detail=text.decode(), holds=holds)
 
     def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
         """Say what became of a grant: `counted` by SES, `unsent` never left us.
@@ -213,7 +211,7 @@ class Budget:
         self._store.ask(lambda client: [client.delete(poll) for poll in polls])
 
     def forget(self, account: AccountName) -> None:
-        """Grant no more on an account's own budget, as it is another's; what stopped it stops all."""
+        """Grant no more on a budget that turned out to be another's; what stopped it stops all."""
         own = self._store.keys.account(account).budget
         halted, paused = self._store.ask(lambda client: client.hmget(own, "halted", "paused"))
         if halted:

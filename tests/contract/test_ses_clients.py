@@ -17,6 +17,8 @@ from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
 from worker.ses.verdict import ACCEPTED, Kind
 
+TAKEN = b'{"BulkEmailEntryResults":[{"Status":"SUCCESS","MessageId":"1"}]}'
+
 
 class TestClients:
     def test_are_made_once_and_shared_by_threads(self) -> None:
@@ -126,6 +128,27 @@ class TestSettings:
         assert carrier.send_one(mailing(), 7, 0, PEOPLE[0]).kind is Kind.STOP_ACCOUNT
         with pytest.raises(AccountUnreadableError):
             read_account_of(clients, MAIN)
+
+    @pytest.mark.parametrize("status", ["102 Processing", "103 Early Hints"])
+    def test_an_answer_that_is_still_to_come_is_not_taken_for_that_of_the_next_call(
+        self, simulator: RunningSimulator, status: str
+    ) -> None:
+        """Of a gateway that keeps a connection; as that, it would have the next call sent again."""
+        late = b'{"BulkEmailEntryResults":[{"Status":"ACCOUNT_THROTTLED"}]}'
+        json = "Content-Type: application/json"
+
+        def answer(connection: socket, request: bytes) -> None:
+            if len(server.requests) > 1:
+                answering("200 OK", TAKEN, json)(connection, request)
+                return
+            connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
+            if connection.recv(1):  # The next call, on this connection.
+                answering("200 OK", late, json)(connection, request)
+
+        with RawServer(answer) as server:
+            carrier = carrier_to(server.url)
+            assert kinds(send_bulk(carrier, count=1)) == [Kind.AMBIGUOUS]
+            assert kinds(send_bulk(carrier, count=1)) == [Kind.ACCEPTED]
 
     def test_a_passing_fault_keeps_the_client(self, simulator: RunningSimulator) -> None:
         clients = Clients(settings_for(simulator.url))

@@ -148,6 +148,7 @@ def test_a_worker_process_tells_a_pretender_nothing(pretender: Listener, tmp_pat
         ("redis://user:12/sswd@host", "not redis://"),
         ("redis://user:pa?sswd=1@host", "not redis://"),
         ("http://user:passwd@host", "not redis://"),
+        ("unix:///run/redis.sock", "not redis://"),
         ("redis://host:99999", "not redis://"),
         ("rediss://host?ssl_ca=x", "rediss:// has no option 'ssl_ca'; did you mean ssl_ca_"),
         ("redis://host?ssl_ca_certs=x", "redis:// has no option 'ssl_ca_certs'"),

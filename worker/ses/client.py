@@ -123,7 +123,8 @@ class Clients:
                 self._clients.pop(key, None)
 
         def answered(*, http_response: Any, **_: object) -> None:
-            if http_response.status_code in _REFUSED:
+            # After a 1xx the answer is still to come, and would be read as that of the next call.
+            if http_response.status_code in _REFUSED or http_response.status_code < 200:
                 forget()
 
         def failed(*, exception: Exception, **_: object) -> None:
