@@ -2,23 +2,26 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
 
 from postroom import settings
 from postroom.client import Postroom
 from postroom.localstack import simulator
+from postroom.localstack.program import Program
 from postroom.localstack.stack import LocalStack, Shape
 from postroom.model import Campaign, CampaignId, Recipient, SenderName, State, Status
 
 HTML = "<h1>Hello {{ name }}</h1>" + "<p>Autumn is here, and so are our new boots.</p>" * 40
 TEXT = "Hello {{ name }},\nAutumn is here, and so are our new boots."
+_OPENER = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,25 @@ class Lab:
         if not status.totals.balanced:
             raise SystemExit(f"the books do not balance: {status.totals}")
         return status
+
+    def start_worker(self, environ: Mapping[str, str]) -> Program:
+        """Start a worker whose environment has these over the stack's; "" takes one away."""
+        given = dict(self.stack.environ)
+        self.stack.environ.update(environ)
+        for name in [name for name, value in environ.items() if not value]:
+            del self.stack.environ[name]
+        try:
+            return self.stack.start_worker()
+        finally:
+            self.stack.environ.clear()
+            self.stack.environ.update(given)
+
+    def ask_ses(self, method: str, what: str, given: Any = None) -> bytes:
+        """Ask the inspection API of the local SES."""
+        body = None if given is None else json.dumps(given).encode()
+        url = f"{self.stack.ses_url}/_simulator/{what}"
+        with _OPENER.open(Request(url, data=body, method=method), timeout=60) as answer:
+            return bytes(answer.read())
 
     def _cpu(self) -> dict[str, float]:
         spent: dict[str, float] = {"client": _seconds(psutil.Process())}

@@ -1,8 +1,6 @@
 """A key is revoked under 10 campaigns and 1,000 messages, then mended: one command, nobody lost."""
 
-import json
 import time
-from urllib.request import ProxyHandler, Request, build_opener
 
 from benchmarks.lab import Lab, lab, report
 from benchmarks.watching import pause, until
@@ -12,7 +10,6 @@ from postroom.model import AccountName, CampaignId, Message, Recipient, SenderNa
 
 _CAMPAIGNS, _EACH, _MESSAGES = 10, 2_000, 1_000
 _ACCOUNT = AccountName("local")
-_OPENER = build_opener(ProxyHandler({}))
 
 
 def main() -> None:
@@ -56,10 +53,7 @@ def _state(room: Lab, campaign_id: CampaignId) -> State:
 
 def _allow(room: Lab, keys: list[str]) -> None:
     """Let the local SES take these access keys only; none: any."""
-    body = json.dumps({"access_keys": keys}).encode()
-    request = Request(f"{room.stack.ses_url}/_simulator/settings", data=body, method="POST")
-    with _OPENER.open(request, timeout=10) as answer:
-        answer.read()
+    room.ask_ses("POST", "settings", {"access_keys": keys})
 
 
 if __name__ == "__main__":

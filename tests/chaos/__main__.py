@@ -1,11 +1,14 @@
 """`python -m tests.chaos [SEED] [RUN ...]`: the chaos runs, one JSON line of figures each.
 
-Exits with 1, and the seed, when a law was broken.
+`--share 0.4` makes each campaign, and what is done to it, so much smaller. Exits with 1, and the
+seed, when a law was broken.
 """
 
 import json
 import random
 import sys
+from argparse import ArgumentParser
+from dataclasses import replace
 
 from postroom.model import OnAmbiguous
 from tests.chaos.faults import CHILDREN, PROCESSES
@@ -50,21 +53,38 @@ PLANS = {
             shape=Shape(pool="processes", workers=2, slots=3, **_SLOW_SES),
             longest_pause_seconds=2.0,
         ),
+        Plan(
+            name="single",
+            recipients=10_000,
+            faults=50,
+            bag=PROCESSES,
+            shape=Shape(send_mode="single", **_SLOW_SES),
+            longest_pause_seconds=2.0,
+        ),
     )
 }
 
 
 def main() -> None:
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(1_000_000)
+    parser = ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("seed", type=int, nargs="?")
+    parser.add_argument("runs", nargs="*", metavar="RUN")
+    parser.add_argument("--share", type=float, default=1.0)
+    given = parser.parse_args()
+    seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     sys.stdout.write(f"SEED={seed}\n")
     bad = False
-    for name in sys.argv[2:] or PLANS:
-        figures = run(PLANS[name], seed)
+    for name in given.runs or PLANS:
+        figures = run(_smaller(PLANS[name], given.share), seed)
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()
         bad = bad or bool(figures["broken"])
     if bad:
         sys.exit(f"a law was broken: make chaos SEED={seed} has it again")
+
+
+def _smaller(plan: Plan, share: float) -> Plan:
+    return replace(plan, recipients=int(plan.recipients * share), faults=int(plan.faults * share))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ SHORT = {
 _CONFIG = """
 [accounts.local]
 region = "eu-west-1"
+send_mode = "{send_mode}"
 [senders.news]
 account = "local"
 from = "Shop <news@shop.example.com>"
@@ -68,6 +69,7 @@ class Shape:
     slots: int = 6
     pool: str = "threads"
     """`processes` is prefork: Celery takes `-P prefork` for its own default and keeps ours."""
+    send_mode: str = "auto"
     rate: float = 0.0
     latency_ms: float = 0.0
     jitter_ms: float = 0.0
@@ -84,7 +86,7 @@ class Rig:
         self.ses_url = f"http://127.0.0.1:{self.ses_port}"
         self._config = Path(tempfile.mkdtemp(prefix="postroom-rig-"))
         config = self._config / "rig.toml"
-        config.write_text(_CONFIG)
+        config.write_text(_CONFIG.format(send_mode=shape.send_mode))
         given = settings.environment() | SHORT | dict(shape.environ)
         given |= {"POSTROOM_CONFIG": str(config)}
         given |= {"POSTROOM_WORKER__SLOTS": str(shape.slots)}
