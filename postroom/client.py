@@ -1,6 +1,7 @@
 """What a service uses: submit a campaign, see how it stands, steer it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO, Final, Self
 
 import msgspec
@@ -9,8 +10,8 @@ from postroom import clock
 from postroom import settings as settings_module
 from postroom.accounts import Accounts, AccountStatus
 from postroom.address import normal, sendable
+from postroom.catalogue import Catalogue, Search
 from postroom.doctor import Complaint, Doctor
-from postroom.errors import UnknownCampaignError
 from postroom.janitor import Finding
 from postroom.model import (
     AccountName,
@@ -18,8 +19,10 @@ from postroom.model import (
     Campaign,
     CampaignId,
     Message,
+    Outcome,
     Recipient,
     ReportRow,
+    State,
     Status,
     Submission,
 )
@@ -28,6 +31,7 @@ from postroom.publish import Publisher
 from postroom.retrying import Retriable, Retrier, Wanted
 from postroom.settings import Settings
 from postroom.shipping import Recipients
+from postroom.steering import Steering
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
@@ -35,6 +39,7 @@ from postroom.store.report import Reports
 from postroom.store.status import StatusReader
 from postroom.store.suppression import Suppression
 from postroom.submitter import Submitter
+from postroom.suppressing import suppress_many
 
 
 class Postroom:
@@ -53,12 +58,14 @@ class Postroom:
         self._publisher: Final = Publisher(read.redis)
         self._submitter: Final = Submitter(self._store, read, self._publisher)
         self._retrier: Final = Retrier(self._store, read.store, self._submitter.submit)
-        self._campaigns: Final = Campaigns(self._store, read.store)
-        self._dispatch: Final = Dispatch(self._store, read)
+        campaigns = Campaigns(self._store, read.store)
+        dispatch = Dispatch(self._store, read)
         self._suppression: Final = Suppression(self._store)
-        self._accounts: Final = Accounts(self._store, read, self._dispatch, self._publisher)
+        self._accounts: Final = Accounts(self._store, read, dispatch, self._publisher)
         self._doctor: Final = Doctor(self._store, read, self._publisher)
-        self._statuses: Final = StatusReader(self._store, self._dispatch)
+        self._statuses: Final = StatusReader(self._store, dispatch)
+        self._catalogue: Final = Catalogue(campaigns, self._statuses)
+        self._steering: Final = Steering(campaigns, dispatch, self._accounts, self._publisher)
 
     def submit(
         self,
@@ -128,16 +135,21 @@ class Postroom:
         """Raises `UnknownCampaignError`."""
         return self._statuses.read(campaign_id)
 
-    def list(self, limit: int = 50) -> list[Status]:
-        """Return the newest campaigns, newest first."""
-        known, gone = [], []
-        for campaign_id in self._campaigns.newest(limit):
-            try:
-                known.append(self._statuses.read(campaign_id))
-            except UnknownCampaignError:
-                gone.append(campaign_id)
-        self._campaigns.forget(gone)
-        return known
+    def list(
+        self,
+        limit: int = 50,
+        *,
+        after: datetime | None = None,
+        state: State | None = None,
+        name: str | None = None,
+        key: str | None = None,
+    ) -> list[Status]:
+        """Return campaigns, newest first: those created `after` a moment, in a `state`, with
+        these words in their `name`; or the one campaign or message that a `key` names.
+
+        The newest 10,000 are looked at.
+        """
+        return self._catalogue.find(Search(after=after, state=state, name=name, key=key), limit)
 
     def watch(
         self, campaign_id: CampaignId, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
@@ -151,8 +163,7 @@ class Postroom:
 
     def pause(self, campaign_id: CampaignId) -> None:
         """Stop sending until `resume`. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._campaigns.pause(campaign_id)
-        self._drop(campaign_id)
+        self._steering.pause(campaign_id)
 
     def resume(self, campaign_id: CampaignId) -> None:
         """Go on after a pause or a halt, be it of the campaign or of its account.
@@ -160,22 +171,11 @@ class Postroom:
         All else on a halted account goes on with it; one that a person paused stays paused.
         Raises `RefusedError`, `UnknownCampaignError`.
         """
-        standing = self._campaigns.standing(campaign_id)
-        route = standing.route(campaign_id)
-        # The account first: a worker could take the campaign before the account is let go.
-        if route and not standing.over:
-            self._accounts.resume_halted(route.account)
-        self._campaigns.resume(campaign_id)
-        if route:
-            self._dispatch.wake(route)
-        if not standing.split:
-            self._publisher.split(campaign_id)
+        self._steering.resume(campaign_id)
 
     def cancel(self, campaign_id: CampaignId) -> None:
         """Stop for good. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._campaigns.cancel(campaign_id)
-        self._drop(campaign_id)
-        self._campaigns.close_pending(campaign_id)
+        self._steering.cancel(campaign_id)
 
     def accounts(self) -> Sequence[AccountStatus]:
         """Return how every account stands, by name."""
@@ -199,9 +199,15 @@ class Postroom:
         """
         self._accounts.resume(account)
 
-    def report(self, campaign_id: CampaignId) -> Iterator[ReportRow]:
-        """Yield what became of every recipient. Raises `UnknownCampaignError`."""
-        return Reports(self._store).rows(campaign_id)
+    def report(
+        self, campaign_id: CampaignId, *, outcome: Outcome | Collection[Outcome] | None = None
+    ) -> Iterator[ReportRow]:
+        """Yield what became of every recipient, or of those with such an outcome.
+
+        Raises `UnknownCampaignError`.
+        """
+        only = {outcome} if isinstance(outcome, str) else set(outcome or Outcome)
+        return Reports(self._store).rows(campaign_id, only=only)
 
     def bad_rows(self, campaign_id: CampaignId) -> Sequence[BadRow]:
         """Return the first thousand rows that nobody is mailed for, and why."""
@@ -210,6 +216,12 @@ class Postroom:
     def suppress(self, address: str, reason: str) -> None:
         """Never mail an address again. Raises `BadInputError` when it is none."""
         self._suppression.add(normal(sendable(address)), reason)
+
+    def suppress_many(self, addresses: Iterable[str], reason: str) -> Sequence[BadRow]:
+        """Never mail any of these again. Returns which of them, counted from 1, are no addresses
+        and so cannot be mailed anyway; all others are on the list then.
+        """
+        return suppress_many(self._suppression, addresses, reason)
 
     def unsuppress(self, address: str) -> bool:
         """Take an address off the list; returns whether it was on it."""
@@ -236,8 +248,3 @@ class Postroom:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _drop(self, campaign_id: CampaignId) -> None:
-        standing = self._campaigns.standing(campaign_id)
-        if standing.account:
-            self._dispatch.drop(campaign_id, standing.account, standing.lane)

@@ -164,6 +164,9 @@ class Status:
     eta_seconds: float | None
     started_at: float | None
     finished_at: float | None
+    key: str = ""
+    """The idempotency key it was submitted with; empty when with none."""
+    created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ def status_record(status: Status) -> Record:
         "eta_seconds": _rounded(status.eta_seconds),
         "started_at": _time(status.started_at),
         "finished_at": _time(status.finished_at),
+        "key": status.key,
+        "created_at": _time(status.created_at),
     }
 
 

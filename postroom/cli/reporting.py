@@ -47,9 +47,8 @@ def report(
 
 
 def _rows(post: Postroom, campaign: str, wanted: list[Outcome]) -> Iterator[Row]:
-    for row in post.report(CampaignId(campaign)):
-        if not wanted or row.outcome in wanted:
-            yield {"address": row.email, "outcome": row.outcome.value, "reason": row.reason}
+    for row in post.report(CampaignId(campaign), outcome=wanted):
+        yield {"address": row.email, "outcome": row.outcome.value, "reason": row.reason}
 
 
 def _bad_rows(post: Postroom, campaign: str) -> Iterator[Row]:

@@ -13,9 +13,9 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def many(number: float, what: str) -> str:
-    """A number of things: `1 row`, `1,200 rows`."""
-    return f"{count(number)} {what}" if number == 1 else f"{count(number)} {what}s"
+def many(number: float, what: str, several: str = "") -> str:
+    """A number of things: `1 row`, `1,200 rows`; `several` for what takes more than an s."""
+    return f"{count(number)} {what}" if number == 1 else f"{count(number)} {several or f'{what}s'}"
 
 
 def rate(per_second: float) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import redis
+
 from postroom.errors import RefusedError, UnknownCampaignError
-from postroom.model import AccountName, CampaignId, Lane
+from postroom.model import AccountName, CampaignId, Lane, State
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Route
@@ -41,6 +43,15 @@ class Standing:
             weight=self.weight,
             batch_size=self.batch_size,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What is known of a campaign without a look at its account."""
+
+    name: str
+    ended: State | None
+    """How it ended; None while it may still be anything."""
 
 
 class Campaigns:
@@ -115,12 +126,32 @@ class Campaigns:
         members = self._store.ask(lambda client: client.smembers(self._store.keys.live))
         yield from (CampaignId(member.decode()) for member in sorted(members))
 
-    def newest(self, limit: int) -> list[CampaignId]:
-        """Return the campaigns created last, newest first; some may have expired."""
+    def newest(self, limit: int, *, since: float = 0.0, skip: int = 0) -> list[CampaignId]:
+        """Return the campaigns created last, newest first, but for the newest `skip`; some may
+        have expired. `since` is in Unix seconds.
+        """
+        key = self._store.keys.campaigns
         found: Sequence[bytes] = self._store.ask(
-            lambda client: client.zrevrange(self._store.keys.campaigns, 0, limit - 1)
+            lambda client: client.zrevrangebyscore(key, "+inf", since, start=skip, num=limit)
         )
         return [CampaignId(member.decode()) for member in found]
+
+    def glances(self, campaign_ids: Sequence[CampaignId]) -> list[Glance]:
+        """Look at some campaigns in one round trip."""
+
+        def read(client: redis.Redis) -> list[list[bytes | None]]:
+            pipeline = client.pipeline(transaction=False)
+            for one in campaign_ids:
+                own = self._store.keys.campaign(one).campaign
+                pipeline.hmget(own, "name", "steer", "finished_at")
+            return list(pipeline.execute())
+
+        found: list[list[bytes | None]] = self._store.ask(read)
+        return [_glance(*((value or b"").decode() for value in one)) for one in found]
+
+    def named(self, key: str) -> CampaignId | None:
+        """Return what an idempotency key names, sealed or not."""
+        return SubmitKeys(self._store, keep_seconds=self._retention).named(key)
 
     def forget(self, campaign_ids: Sequence[CampaignId]) -> None:
         """Take campaigns whose records have expired off the list."""
@@ -156,6 +187,13 @@ class Campaigns:
             raise UnknownCampaignError(f"no campaign {campaign_id}")
         if answer != "STEERED":
             raise RefusedError(f"cannot {action} campaign {campaign_id}: {_WHY[answer]}")
+
+
+def _glance(name: str, steer: str, finished_at: str) -> Glance:
+    if not finished_at:
+        return Glance(name=name, ended=None)
+    stopped = steer in (State.CANCELLED, State.EXPIRED)
+    return Glance(name=name, ended=State(steer) if stopped else State.FINISHED)
 
 
 _WHY: Final = {

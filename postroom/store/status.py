@@ -14,7 +14,7 @@ from postroom.store.dispatch import Dispatch
 _COUNTERS: Final = tuple(field.name for field in fields(Totals))
 _FACTS: Final = (
     *("name", "account", "lane", "sealed_at", "send_at", "started_at", "finished_at"),
-    *("split", "steer", "halted", "batches"),
+    *("split", "steer", "halted", "batches", "key", "created_at"),
 )
 
 _Facts = dict[str, str]
@@ -63,6 +63,8 @@ class StatusReader:
             eta_seconds=_eta(totals, achieved or allowed, budget) if going else None,
             started_at=started,
             finished_at=finished,
+            key=facts["key"],
+            created_at=_moment(facts["created_at"]),
         )
 
     def _state(

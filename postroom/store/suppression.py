@@ -1,7 +1,7 @@
 """The suppression list: addresses never to mail, and why. Addresses are in their normal form."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from postroom.store.connection import Store
 
@@ -15,6 +15,12 @@ class Suppression:
 
     def add(self, address: str, reason: str) -> None:
         self._store.ask(lambda client: client.hset(self._key, address, reason))
+
+    def add_many(self, addresses: Sequence[str], reason: str) -> None:
+        """Put some thousands on the list in one step."""
+        if addresses:
+            reasons: dict[Any, Any] = dict.fromkeys(addresses, reason)
+            self._store.ask(lambda client: client.hset(self._key, mapping=reasons))
 
     def remove(self, address: str) -> bool:
         """Return whether it was on the list."""

@@ -26,7 +26,7 @@ CLEAN = {
 KEYS = (
     "id name state reason total pending sending accepted rejected suppressed ambiguous cancelled "
     "expired invalid duplicate delivered bounced complained achieved_rate allowed_rate "
-    "eta_seconds started_at finished_at"
+    "eta_seconds started_at finished_at key created_at"
 )
 ACCOUNT_KEYS = (
     "name halted paused rate max_send_rate quota used foreign throttled holds waiting workers "
@@ -208,6 +208,21 @@ def test_an_account_is_shown_paused_and_resumed(stack: LocalStack, tmp_path: Pat
     assert status(stack, campaign)["accepted"] == 3
     line = one_line(run(stack, "account", "show", "nowhere"), 2)
     assert "no account 'nowhere'; there are: local" in line
+
+
+def test_a_list_of_addresses_is_suppressed_and_what_is_none_is_named(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    file = tmp_path / "left.txt"
+    file.write_text("left1@example.com\n\nnobody\nleft2@example.com\n", encoding="utf-8")
+    ran = run(stack, "suppress", "add", "--file", str(file), "--reason", "left", "--json")
+    told = json.loads(ran.stdout)
+    assert (ran.returncode, told["suppressed"], told["skipped"][0]["row"]) == (1, 2, 3)
+    assert run(stack, "suppress", "add", "left3@example.com", "left4@example.com").returncode == 0
+    listed = run(stack, "suppress", "list").stdout.splitlines()
+    assert {f"left{n}@example.com" for n in (1, 2, 3, 4)} <= {one.split("\t")[0] for one in listed}
+    for number in (1, 2, 3, 4):
+        run(stack, "suppress", "remove", f"left{number}@example.com")
 
 
 def test_suppressed_addresses_are_not_mailed(stack: LocalStack, tmp_path: Path) -> None:

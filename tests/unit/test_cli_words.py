@@ -126,7 +126,7 @@ def test_a_status_record_has_the_agreed_keys_in_their_order() -> None:
     assert " ".join(status_record(STATUS)) == (
         "id name state reason total pending sending accepted rejected suppressed ambiguous "
         "cancelled expired invalid duplicate delivered bounced complained achieved_rate "
-        "allowed_rate eta_seconds started_at finished_at"
+        "allowed_rate eta_seconds started_at finished_at key created_at"
     )
     assert status_record(STATUS)["started_at"] == "2026-09-21T14:13:20.000Z"
 
