@@ -8,16 +8,17 @@ import msgspec
 
 from postroom import clock
 from postroom import settings as settings_module
-from postroom.accounts import Accounts, AccountStatus
+from postroom.accounts import AccountStatus
 from postroom.address import normal, sendable
-from postroom.catalogue import Catalogue, Search
-from postroom.doctor import Complaint, Doctor
+from postroom.catalogue import Search
+from postroom.doctor import Complaint
 from postroom.janitor import Finding
 from postroom.model import (
     AccountName,
     BadRow,
     Campaign,
     CampaignId,
+    Mail,
     Message,
     Outcome,
     Recipient,
@@ -27,18 +28,10 @@ from postroom.model import (
     Submission,
 )
 from postroom.pace import over, paced
-from postroom.publish import Publisher
-from postroom.retrying import Retriable, Retrier, Wanted
+from postroom.parts import put_together
+from postroom.retrying import Retriable, Wanted
 from postroom.settings import Settings
 from postroom.shipping import Recipients
-from postroom.steering import Steering
-from postroom.store.campaigns import Campaigns
-from postroom.store.connection import Store
-from postroom.store.dispatch import Dispatch
-from postroom.store.report import Reports
-from postroom.store.status import StatusReader
-from postroom.store.suppression import Suppression
-from postroom.submitter import Submitter
 from postroom.suppressing import suppress_many
 
 
@@ -54,18 +47,7 @@ class Postroom:
         if redis_url is not None:
             redis = msgspec.structs.replace(read.redis, url=redis_url)
             read = msgspec.structs.replace(read, redis=redis)
-        self._store: Final = Store(read.redis, client_name="postroom-client")
-        self._publisher: Final = Publisher(read.redis)
-        self._submitter: Final = Submitter(self._store, read, self._publisher)
-        self._retrier: Final = Retrier(self._store, read.store, self._submitter.submit)
-        campaigns = Campaigns(self._store, read.store)
-        dispatch = Dispatch(self._store, read)
-        self._suppression: Final = Suppression(self._store)
-        self._accounts: Final = Accounts(self._store, read, dispatch, self._publisher)
-        self._doctor: Final = Doctor(self._store, read, self._publisher)
-        self._statuses: Final = StatusReader(self._store, dispatch)
-        self._catalogue: Final = Catalogue(campaigns, self._statuses)
-        self._steering: Final = Steering(campaigns, dispatch, self._accounts, self._publisher)
+        self._parts: Final = put_together(read)
 
     def submit(
         self,
@@ -87,7 +69,7 @@ class Postroom:
         first bad row halts the campaign before anything is sent. Raises `BadInputError`, and
         `RefusedError` while another submit with this key is under way.
         """
-        return self._submitter.submit(
+        return self._parts.submitter.submit(
             campaign, recipients, raw=raw, source=source, key=key, strict=strict
         )
 
@@ -104,14 +86,21 @@ class Postroom:
         `status` tells by the id of the answer what became of it; the same `key` again sends
         nothing. Raises `BadInputError`, and `RefusedError` as `submit` does.
         """
-        return self._submitter.send(sender, message, recipient, key=key)
+        return self._parts.submitter.send(sender, message, recipient, key=key)
+
+    def render(self, campaign: Campaign, recipient: Recipient | Mapping[str, Any] | str) -> Mail:
+        """Return the mail that a recipient of a campaign would get. Sends nothing.
+
+        Raises `BadInputError` for a campaign that `submit` refuses, and when no mail can be made.
+        """
+        return self._parts.preview.render(campaign, recipient)
 
     def retriable(self, campaign_id: CampaignId) -> Sequence[Retriable]:
         """Return whom `retry` could mail once more, by outcome and reason. Changes nothing.
 
         Raises `UnknownCampaignError`.
         """
-        return self._retrier.retriable(campaign_id)
+        return self._parts.retrier.retriable(campaign_id)
 
     def retry(
         self,
@@ -129,11 +118,11 @@ class Postroom:
         meant, `RefusedError` while the campaign is not over, and what `submit` raises.
         """
         wanted = Wanted(rejected=rejected, ambiguous=ambiguous, expired=expired)
-        return self._retrier.retry(campaign_id, wanted)
+        return self._parts.retrier.retry(campaign_id, wanted)
 
     def status(self, campaign_id: CampaignId) -> Status:
         """Raises `UnknownCampaignError`."""
-        return self._statuses.read(campaign_id)
+        return self._parts.statuses.read(campaign_id)
 
     def list(
         self,
@@ -149,7 +138,9 @@ class Postroom:
 
         The newest 10,000 are looked at.
         """
-        return self._catalogue.find(Search(after=after, state=state, name=name, key=key), limit)
+        return self._parts.catalogue.find(
+            Search(after=after, state=state, name=name, key=key), limit
+        )
 
     def watch(
         self, campaign_id: CampaignId, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
@@ -163,7 +154,7 @@ class Postroom:
 
     def pause(self, campaign_id: CampaignId) -> None:
         """Stop sending until `resume`. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._steering.pause(campaign_id)
+        self._parts.steering.pause(campaign_id)
 
     def resume(self, campaign_id: CampaignId) -> None:
         """Go on after a pause or a halt, be it of the campaign or of its account.
@@ -171,33 +162,33 @@ class Postroom:
         All else on a halted account goes on with it; one that a person paused stays paused.
         Raises `RefusedError`, `UnknownCampaignError`.
         """
-        self._steering.resume(campaign_id)
+        self._parts.steering.resume(campaign_id)
 
     def cancel(self, campaign_id: CampaignId) -> None:
         """Stop for good. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._steering.cancel(campaign_id)
+        self._parts.steering.cancel(campaign_id)
 
     def accounts(self) -> Sequence[AccountStatus]:
         """Return how every account stands, by name."""
-        return self._accounts.all()
+        return self._parts.accounts.all()
 
     def account(self, account: AccountName) -> AccountStatus:
         """Raises `BadInputError` when nobody knows the account."""
-        return self._accounts.status(account)
+        return self._parts.accounts.status(account)
 
     def pause_account(self, account: AccountName) -> None:
         """Stop all that is sent on an account until `resume_account`.
 
         Raises `BadInputError` when nobody knows the account.
         """
-        self._accounts.pause(account)
+        self._parts.accounts.pause(account)
 
     def resume_account(self, account: AccountName) -> None:
         """Let all campaigns and messages of an account go on, after a pause or a halt.
 
         Raises `BadInputError` when nobody knows the account.
         """
-        self._accounts.resume(account)
+        self._parts.accounts.resume(account)
 
     def report(
         self, campaign_id: CampaignId, *, outcome: Outcome | Collection[Outcome] | None = None
@@ -207,41 +198,41 @@ class Postroom:
         Raises `UnknownCampaignError`.
         """
         only = {outcome} if isinstance(outcome, str) else set(outcome or Outcome)
-        return Reports(self._store).rows(campaign_id, only=only)
+        return self._parts.reports.rows(campaign_id, only=only)
 
     def bad_rows(self, campaign_id: CampaignId) -> Sequence[BadRow]:
         """Return the first thousand rows that nobody is mailed for, and why."""
-        return Reports(self._store).bad_rows(campaign_id)
+        return self._parts.reports.bad_rows(campaign_id)
 
     def suppress(self, address: str, reason: str) -> None:
         """Never mail an address again. Raises `BadInputError` when it is none."""
-        self._suppression.add(normal(sendable(address)), reason)
+        self._parts.suppression.add(normal(sendable(address)), reason)
 
     def suppress_many(self, addresses: Iterable[str], reason: str) -> Sequence[BadRow]:
         """Never mail any of these again. Returns which of them, counted from 1, are no addresses
         and so cannot be mailed anyway; all others are on the list then.
         """
-        return suppress_many(self._suppression, addresses, reason)
+        return suppress_many(self._parts.suppression, addresses, reason)
 
     def unsuppress(self, address: str) -> bool:
         """Take an address off the list; returns whether it was on it."""
-        return self._suppression.remove(normal(sendable(address)))
+        return self._parts.suppression.remove(normal(sendable(address)))
 
     def suppressed(self) -> Iterator[tuple[str, str]]:
         """Yield every suppressed address and why."""
-        return iter(self._suppression)
+        return iter(self._parts.suppression)
 
     def examine(self) -> Sequence[Complaint]:
         """Return what is wrong on Redis, and the command that mends it. Changes nothing."""
-        return self._doctor.examine()
+        return self._parts.doctor.examine()
 
     def repair(self) -> Sequence[Finding]:
         """Do at once what the workers' janitor does by itself; return what was repaired."""
-        return self._doctor.repair()
+        return self._parts.doctor.repair()
 
     def close(self) -> None:
-        self._publisher.close()
-        self._store.close()
+        self._parts.publisher.close()
+        self._parts.store.close()
 
     def __enter__(self) -> Self:
         return self

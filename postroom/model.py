@@ -100,6 +100,20 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """One mail as its reader gets it."""
+
+    from_: str
+    """As the sender's settings say; empty while no running producer or worker has told."""
+    to: str
+    reply_to: tuple[str, ...]
+    subject: str
+    html: str | None
+    text: str | None
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRef:
     """Names one batch: all that a Celery message carries."""
 

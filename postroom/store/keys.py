@@ -140,3 +140,8 @@ class Keys:
     def senders(self) -> str:
         """Hash: sender -> its account, as the running producers and workers know them."""
         return f"{self.prefix}senders"
+
+    @property
+    def sender_addresses(self) -> str:
+        """Hash: sender -> its From and Reply-To, as JSON, as the same processes know them."""
+        return f"{self.prefix}sender_addresses"

@@ -1,0 +1,62 @@
+"""What a client consists of, put together once."""
+
+from dataclasses import dataclass
+
+from postroom.accounts import Accounts
+from postroom.catalogue import Catalogue
+from postroom.doctor import Doctor
+from postroom.preview import Preview
+from postroom.publish import Publisher
+from postroom.retrying import Retrier
+from postroom.settings import Settings
+from postroom.steering import Steering
+from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store
+from postroom.store.dispatch import Dispatch
+from postroom.store.report import Reports
+from postroom.store.status import StatusReader
+from postroom.store.suppression import Suppression
+from postroom.submitter import Submitter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """One set a client; all share its connection."""
+
+    store: Store
+    publisher: Publisher
+    submitter: Submitter
+    preview: Preview
+    retrier: Retrier
+    statuses: StatusReader
+    catalogue: Catalogue
+    steering: Steering
+    accounts: Accounts
+    reports: Reports
+    suppression: Suppression
+    doctor: Doctor
+
+
+def put_together(settings: Settings) -> Parts:
+    """Nothing is asked of Redis yet."""
+    store = Store(settings.redis, client_name="postroom-client")
+    publisher = Publisher(settings.redis)
+    submitter = Submitter(store, settings, publisher)
+    campaigns = Campaigns(store, settings.store)
+    dispatch = Dispatch(store, settings)
+    accounts = Accounts(store, settings, dispatch, publisher)
+    statuses = StatusReader(store, dispatch)
+    return Parts(
+        store=store,
+        publisher=publisher,
+        submitter=submitter,
+        preview=Preview(store, settings),
+        retrier=Retrier(store, settings.store, submitter.submit),
+        statuses=statuses,
+        catalogue=Catalogue(campaigns, statuses),
+        steering=Steering(campaigns, dispatch, accounts, publisher),
+        accounts=accounts,
+        reports=Reports(store),
+        suppression=Suppression(store),
+        doctor=Doctor(store, settings, publisher),
+    )
