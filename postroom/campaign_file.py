@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from postroom.errors import BadInputError
-from postroom.model import Campaign, Lane, OnAmbiguous, SenderName
+from postroom.model import Campaign, Lane, OnAmbiguous, OnFinish, SenderName
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +34,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int | None = None
     lane: Lane | None = None
     weight: float | None = None
+    on_finish: OnFinish | None = None
 
 
 _KEYS: Final = [key.name for key in msgspec.structs.fields(_File)]

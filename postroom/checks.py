@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from postroom import template, wire
 from postroom.errors import BadInputError
-from postroom.model import MAX_BATCH_SIZE, Campaign, Lane, OnAmbiguous
+from postroom.model import MAX_BATCH_SIZE, Campaign, Lane, OnAmbiguous, OnFinish
 
 MAX_BYTES: Final = 40 * 1024 * 1024
 _BASE64_GROWTH: Final = 1.37
@@ -28,6 +28,10 @@ _OWN_HEADERS: Final = frozenset({"list-unsubscribe", "list-unsubscribe-post"})
 _OWN_TAGS: Final = frozenset({"campaign", "batch", "index"})
 _HEADER_NAME: Final = re.compile(r"[!-9;-@A-~]{1,126}")
 _HEADER_VALUE: Final = re.compile(r"[ -~]{1,995}")
+# Nothing that could be a key or a task of ours: the broker is the Redis that our records are on.
+_TASK: Final = re.compile(r"(?!postroom\.)[A-Za-z_][\w.]{0,199}", re.ASCII)
+_QUEUE: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
+_PREFIX: Final = re.compile(r"(?!postroom)[\w.:-]{0,100}", re.ASCII)
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
@@ -37,6 +41,7 @@ def check(campaign: Campaign, *, senders: Collection[str]) -> None:
     _check_options(campaign)
     _check_sender(campaign.sender, senders)
     _check_times(campaign)
+    _check_on_finish(campaign.on_finish)
     _check_headers(campaign)
     _check_tags(campaign.tags)
     _check_size(campaign)
@@ -81,6 +86,20 @@ def _check_times(campaign: Campaign) -> None:
             raise BadInputError(f"{name}: {moment.isoformat()} has no time zone")
     if campaign.send_at and campaign.not_after and campaign.send_at > campaign.not_after:
         raise BadInputError("send_at: it is after not_after, so nothing would ever be sent")
+
+
+def _check_on_finish(wanted: OnFinish | None) -> None:
+    if wanted is None:
+        return
+    if not isinstance(wanted, OnFinish):
+        raise BadInputError("on_finish: give OnFinish(task=..., queue=...)")
+    for name, text, form in (
+        ("task", wanted.task, _TASK),
+        ("queue", wanted.queue, _QUEUE),
+        ("prefix", wanted.prefix, _PREFIX),
+    ):
+        if not form.fullmatch(text):
+            raise BadInputError(f"on_finish: {text!r} is no name of a {name}")
 
 
 def _check_headers(campaign: Campaign) -> None:

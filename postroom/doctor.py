@@ -6,12 +6,12 @@ from typing import Final
 
 from postroom.accounts import Accounts, AccountStatus
 from postroom.errors import UnsafeStoreError
+from postroom.finishing import Finishing
 from postroom.janitor import Finding, Janitor
 from postroom.publish import Publisher
 from postroom.release import release
 from postroom.settings import Settings
 from postroom.store import presence
-from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store, check_safety
 from postroom.store.dispatch import SES_FAILS, Dispatch
 from postroom.store.ledger import Ledger
@@ -41,12 +41,14 @@ class Doctor:
         self._dispatch: Final = Dispatch(store, settings)
         self._all_accounts: Final = Accounts(store, settings, self._dispatch, publisher)
         self._live: Final = Live(store)
+        finishing = Finishing.by(store, settings, publisher)
         self._janitor: Final = Janitor(
             live=self._live,
-            steering=Campaigns(store, settings.store),
+            steering=finishing.campaigns,
             books=Ledger.by(store, settings),
             line=self._dispatch,
             publisher=self._publisher,
+            tell_end=finishing.tell,
         )
 
     def examine(self) -> list[Complaint]:

@@ -27,6 +27,10 @@ def _always() -> bool:
     return True
 
 
+def _nobody_waits(_: CampaignId) -> None:
+    """Where no task is to be told that a campaign is over."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that nobody is looking after."""
@@ -79,6 +83,8 @@ class Janitor:
     books: Books
     line: Line
     publisher: Splitting
+    tell_end: Callable[[CampaignId], None] = _nobody_waits
+    """Publishes what waits for the end of a campaign; until it has, the campaign stays live."""
 
     def sweep(self, *, now: float, goes_on: Callable[[], bool] = _always) -> list[Finding]:
         """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds.
@@ -138,9 +144,10 @@ class Janitor:
 
     def _end(self, campaign: LiveCampaign) -> None:
         if self.books.finish(campaign.id):
-            self.steering.retire(campaign.id)
             if campaign.route:
                 self.line.drop(campaign.id, campaign.route.account, campaign.route.lane)
+            self.tell_end(campaign.id)
+            self.steering.retire(campaign.id)
 
     def _ask_for_split(self, campaign: LiveCampaign) -> None:
         if self.live.once(f"split:{campaign.id}", seconds=_ASK_SPLIT_SECONDS):

@@ -54,6 +54,19 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnFinish:
+    """A Celery task of the service's own, published on the same broker when a campaign is over.
+
+    Its arguments are the campaign's id, and a mapping with its end `state` and its `Totals`.
+    """
+
+    task: str
+    queue: str
+    prefix: str = ""
+    """The `global_keyprefix` of the service's own Celery; plain Celery has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     """One mailing to many, as its author wrote it.
 
@@ -76,6 +89,7 @@ class Campaign:
     batch_size: int = MAX_BATCH_SIZE
     lane: Lane = Lane.BULK
     weight: float = 1.0
+    on_finish: OnFinish | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from postroom.accounts import Accounts
 from postroom.catalogue import Catalogue
 from postroom.doctor import Doctor
+from postroom.finishing import Finishing
 from postroom.preview import Preview
 from postroom.publish import Publisher
 from postroom.retrying import Retrier
 from postroom.settings import Settings
 from postroom.steering import Steering
-from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.report import Reports
@@ -42,8 +42,8 @@ def put_together(settings: Settings) -> Parts:
     store = Store(settings.redis, client_name="postroom-client")
     publisher = Publisher(settings.redis)
     submitter = Submitter(store, settings, publisher)
-    campaigns = Campaigns(store, settings.store)
     dispatch = Dispatch(store, settings)
+    finishing = Finishing.by(store, settings, publisher)
     accounts = Accounts(store, settings, dispatch, publisher)
     statuses = StatusReader(store, dispatch)
     return Parts(
@@ -53,8 +53,8 @@ def put_together(settings: Settings) -> Parts:
         preview=Preview(store, settings),
         retrier=Retrier(store, settings.store, submitter.submit),
         statuses=statuses,
-        catalogue=Catalogue(campaigns, statuses),
-        steering=Steering(campaigns, dispatch, accounts, publisher),
+        catalogue=Catalogue(finishing.campaigns, statuses),
+        steering=Steering(finishing, dispatch, accounts, publisher),
         accounts=accounts,
         reports=Reports(store),
         suppression=Suppression(store),

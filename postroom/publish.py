@@ -4,7 +4,9 @@ A message is a hint and carries ids only: Redis is the truth, and every task may
 twice or not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache, partial
 from typing import Final
 
 import kombu.exceptions
@@ -12,7 +14,7 @@ from celery import Celery
 
 from postroom import queues, redis_url
 from postroom.errors import StoreUnavailableError
-from postroom.model import BatchRef, CampaignId, Lane
+from postroom.model import BatchRef, CampaignId, Lane, OnFinish, State, Totals
 from postroom.settings import Redis as RedisSettings
 
 
@@ -37,19 +39,10 @@ class Publisher:
     """Puts tasks on the queues. Raises `StoreUnavailableError` when the broker is away."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        self._app: Final = Celery("postroom", set_as_current=False)
-        self._app.conf.update(
-            **redis_url.broker(settings.url),
-            # Nobody who publishes waits for a message: a half-open connection is given up soon.
-            broker_transport_options={
-                **transport_options(settings.prefix),
-                "socket_timeout": settings.timeout_seconds,
-            },
-            broker_connection_timeout=settings.timeout_seconds,
-            task_ignore_result=True,
-            task_send_sent_event=True,
-            task_publish_retry=False,
-        )
+        self._settings: Final = settings
+        self._app: Final = self._celery(transport_options(settings.prefix))
+        self._foreign: Final = cache(self._foreign_app)
+        self._apps: Final = [self._app]
 
     def split(self, campaign_id: CampaignId) -> None:
         """Ask the producers to cut a campaign into batches."""
@@ -62,11 +55,52 @@ class Publisher:
             label = f"<campaign {ref.campaign_id} batch {ref.number}>"
             self._send(queues.SEND_BATCH, queue, [ref.campaign_id, ref.number], label)
 
+    def finished(
+        self, on_finish: OnFinish, campaign_id: CampaignId, state: State, totals: Totals
+    ) -> None:
+        """Tell a service that its campaign is over: ids and counts, no address.
+
+        The task has the same id each time, so that a repeat is known as one.
+        """
+        record = {"state": state.value, **asdict(totals)}
+        label = f"<campaign {campaign_id} {state.value}>"
+        send = partial(self._foreign(on_finish.prefix).send_task, task_id=f"{campaign_id}-over")
+        _published(send, on_finish.task, on_finish.queue, [campaign_id, record], label)
+
     def _send(self, task: str, queue: str, args: list[object], label: str) -> None:
-        try:
-            self._app.send_task(task, args=args, queue=queue, argsrepr=label, ignore_result=True)
-        except (kombu.exceptions.OperationalError, OSError) as error:
-            raise StoreUnavailableError(f"the broker does not answer: {error}") from None
+        _published(self._app.send_task, task, queue, args, label)
 
     def close(self) -> None:
-        self._app.close()
+        for app in self._apps:
+            app.close()
+
+    def _foreign_app(self, prefix: str) -> Celery:
+        """Return how a service's own Celery speaks to the same broker."""
+        app = self._celery({**transport_options(""), "global_keyprefix": prefix})
+        self._apps.append(app)
+        return app
+
+    def _celery(self, transport: Mapping[str, object]) -> Celery:
+        app = Celery("postroom", set_as_current=False)
+        app.conf.update(
+            **redis_url.broker(self._settings.url),
+            # Nobody who publishes waits for a message: a half-open connection is given up soon.
+            broker_transport_options={
+                **transport,
+                "socket_timeout": self._settings.timeout_seconds,
+            },
+            broker_connection_timeout=self._settings.timeout_seconds,
+            task_ignore_result=True,
+            task_send_sent_event=True,
+            task_publish_retry=False,
+        )
+        return app
+
+
+def _published(
+    send: Callable[..., object], task: str, queue: str, args: list[object], label: str
+) -> None:
+    try:
+        send(task, args=args, queue=queue, argsrepr=label, ignore_result=True)
+    except (kombu.exceptions.OperationalError, OSError) as error:
+        raise StoreUnavailableError(f"the broker does not answer: {error}") from None

@@ -3,9 +3,9 @@
 from typing import Final
 
 from postroom.accounts import Accounts
+from postroom.finishing import Finishing
 from postroom.model import CampaignId
 from postroom.publish import Publisher
-from postroom.store.campaigns import Campaigns
 from postroom.store.dispatch import Dispatch
 
 
@@ -13,9 +13,10 @@ class Steering:
     """What `Postroom` does to a campaign that is under way; see there for the contracts."""
 
     def __init__(
-        self, campaigns: Campaigns, dispatch: Dispatch, accounts: Accounts, publisher: Publisher
+        self, finishing: Finishing, dispatch: Dispatch, accounts: Accounts, publisher: Publisher
     ) -> None:
-        self._campaigns: Final = campaigns
+        self._finishing: Final = finishing
+        self._campaigns: Final = finishing.campaigns
         self._dispatch: Final = dispatch
         self._accounts: Final = accounts
         self._publisher: Final = publisher
@@ -40,6 +41,7 @@ class Steering:
         self._campaigns.cancel(campaign_id)
         self._drop(campaign_id)
         self._campaigns.close_pending(campaign_id)
+        self._finishing.tell(campaign_id)
 
     def _drop(self, campaign_id: CampaignId) -> None:
         standing = self._campaigns.standing(campaign_id)

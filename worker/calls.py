@@ -17,7 +17,7 @@ from postroom.errors import (
     NeedsPersonError,
     PostroomError,
 )
-from postroom.model import OnAmbiguous, Outcome, Recipient, Settled
+from postroom.model import OnAmbiguous, OnFinish, Outcome, Recipient, Settled
 from postroom.settings import Retry
 from postroom.store.budget import Ask, Grant
 from postroom.store.dispatch import SES_FAILS, Route
@@ -50,6 +50,8 @@ class Posting:
     route: Route
     on_ambiguous: OnAmbiguous
     delivery: Delivery
+    on_finish: OnFinish | None
+    """Who waits for the end of the campaign."""
 
 
 @dataclass(slots=True)

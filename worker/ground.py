@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from postroom import clock
+from postroom.finishing import Finishing
 from postroom.model import AccountName
 from postroom.publish import Publisher
 from postroom.settings import Settings
@@ -32,6 +33,7 @@ class Ground:
     ledger: Ledger
     dispatch: Dispatch
     publisher: Publisher
+    finishing: Finishing
     clients: Clients
     fitness: Fitness
 
@@ -43,6 +45,7 @@ def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> G
     """
     store = store or Store(settings.redis, client_name="postroom-worker")
     worker = f"{socket.gethostname()}:{os.getpid()}"
+    publisher = Publisher(settings.redis)
     return Ground(
         worker=worker,
         settings=settings,
@@ -51,7 +54,8 @@ def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> G
         budget=Budget(store),
         ledger=Ledger.by(store, settings),
         dispatch=Dispatch(store, settings),
-        publisher=Publisher(settings.redis),
+        publisher=publisher,
+        finishing=Finishing.by(store, settings, publisher),
         clients=Clients(settings),
         fitness=Fitness(
             clock.monotonic,

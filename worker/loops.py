@@ -6,7 +6,6 @@ from typing import Final
 from postroom import clock, release
 from postroom.janitor import Janitor
 from postroom.model import AccountName
-from postroom.store.campaigns import Campaigns
 from postroom.store.live import Live
 from postroom.store.lock import Lock
 from postroom.store.quota import QuotaTurns
@@ -53,10 +52,11 @@ def quota(ground: Ground) -> QuotaKeeper:
 def upkeep(ground: Ground, quota: QuotaKeeper) -> Upkeep:
     janitor = Janitor(
         live=Live(ground.store),
-        steering=Campaigns(ground.store, ground.settings.store),
+        steering=ground.finishing.campaigns,
         books=ground.ledger,
         line=ground.dispatch,
         publisher=ground.publisher,
+        tell_end=ground.finishing.tell,
     )
     return Upkeep(
         dispatch=ground.dispatch,

@@ -67,6 +67,7 @@ class Compiler:
             route=route,
             on_ambiguous=campaign.on_ambiguous,
             delivery=self.delivery(account, mailing),
+            on_finish=campaign.on_finish,
         )
 
     def _unknown(self, sender: SenderName, account: AccountName) -> WorkerUnfitError:

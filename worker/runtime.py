@@ -61,6 +61,7 @@ class Worker:
     upkeep: Callable[[], Upkeep]
     stopping: Stopping
     fitness: Fitness
+    tell_end: Callable[[CampaignId], None]
     unknown: deque[CampaignId]
 
     def send_batch(self, ref: BatchRef) -> int:
@@ -76,6 +77,7 @@ class Worker:
             sleep=self.stopping.sleep,
             stopping=self.stopping.asked,
             fitness=self.fitness,
+            tell_end=self.tell_end,
             unknown=self.unknown,
         ).work(ref)
 
@@ -100,6 +102,7 @@ def build(settings: Settings, *, stopping: Stopping, store: Store | None = None)
         upkeep=partial(loops.upkeep, ground, quota),
         stopping=stopping,
         fitness=ground.fitness,
+        tell_end=ground.finishing.tell,
         unknown=deque(maxlen=_UNKNOWN),
     )
 

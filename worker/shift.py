@@ -46,6 +46,7 @@ class Shift:
     sleep: Sleep
     stopping: Callable[[], bool]
     fitness: Fitness
+    tell_end: Callable[[CampaignId], None]
     unknown: deque[CampaignId]
     """The last campaigns of senders that this worker's settings do not know."""
 
@@ -96,7 +97,10 @@ class Shift:
             log.info("dispatch.later", reason=str(error))
 
     def _ended(self, ref: BatchRef, sent: Sent) -> None:
-        """Make room. Where that fails, room is made by time."""
+        """Make room, and tell the end of a campaign.
+
+        Where that fails, room is made by time, and the janitor tells.
+        """
         try:
             route = self._route(ref.campaign_id)
             self.dispatch.ended(route, ref, sent=sent.recipients)
@@ -104,6 +108,8 @@ class Shift:
                 self.unknown.append(ref.campaign_id)
             if sent.more or sent.handed_on:
                 self.dispatch.wake(route)
+            elif self.postings(ref.campaign_id).on_finish:
+                self.tell_end(ref.campaign_id)
         except PostroomError as error:
             log.info("dispatch.later", reason=str(error))
 

@@ -31,6 +31,8 @@ class Standing:
     split: bool
     key: str
     over: bool
+    told: bool
+    """Whether nobody waits for the task that says that it is over."""
 
     def route(self, campaign_id: CampaignId) -> Route | None:
         """Return how its batches reach the workers; None until a producer has seen it."""
@@ -103,7 +105,7 @@ class Campaigns:
         return closed
 
     def retire(self, campaign_id: CampaignId) -> bool:
-        """Take a campaign that is over, or whose records are gone, off the live ones.
+        """Take a campaign that is over and told, or whose records are gone, off the live ones.
 
         Returns whether it was. Its idempotency key expires along with its records.
         """
@@ -111,7 +113,7 @@ class Campaigns:
             standing = self.standing(campaign_id)
         except UnknownCampaignError:
             standing = None
-        if standing is not None and not standing.over:
+        if standing is not None and not (standing.over and standing.told):
             return False
         keys = self._store.keys
         if standing is not None and standing.key:
@@ -163,12 +165,14 @@ class Campaigns:
         """Raises `UnknownCampaignError`."""
         key = self._store.keys.campaign(campaign_id).campaign
         names = ("account", "lane", "weight", "batch_size", "batches", "split", "key")
-        found = self._store.ask(lambda client: client.hmget(key, *names, "finished_at"))
+        ends = ("finished_at", "on_finish", "told")
+        found = self._store.ask(lambda client: client.hmget(key, *names, *ends))
         if found[3] is None:
             raise UnknownCampaignError(f"no campaign {campaign_id}")
-        account, lane, weight, batch_size, batches, split, submit_key, finished_at = (
+        account, lane, weight, batch_size, batches, split, submit_key, *ended = (
             (value or b"").decode() for value in found
         )
+        finished_at, on_finish, told = ended
         return Standing(
             account=AccountName(account),
             lane=Lane(lane or Lane.BULK),
@@ -178,6 +182,7 @@ class Campaigns:
             split=split == "1",
             key=submit_key,
             over=bool(finished_at),
+            told=bool(told) or not on_finish,
         )
 
     def _steer(self, campaign_id: CampaignId, action: str) -> None:

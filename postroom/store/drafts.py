@@ -9,6 +9,8 @@ import hashlib
 from contextlib import suppress
 from typing import Final
 
+import msgspec
+
 from postroom import wire
 from postroom.errors import MaybeSubmittedError, RefusedError, StoreUnavailableError
 from postroom.model import Campaign, CampaignId, Recipient, Source
@@ -153,7 +155,17 @@ class Drafts:
 
 _UNSET: Final = (
     *("sender", "account", "lane", "weight", "on_ambiguous", "send_at", "not_after", "sealed_at"),
-    *("started_at", "finished_at", "split", "source", "key", "steer", "halted"),
+    *(
+        "started_at",
+        "finished_at",
+        "split",
+        "source",
+        "key",
+        "steer",
+        "halted",
+        "on_finish",
+        "told",
+    ),
 )
 _EMPTY: Final[dict[str, str | bytes | float]] = dict.fromkeys(_UNSET, "")
 """Every field is there from the start, so that a script never meets one that is missing."""
@@ -180,4 +192,5 @@ def _fields(campaign: Campaign, source: Source, *, key: str) -> dict[str, str | 
         "not_after": campaign.not_after.timestamp() if campaign.not_after else "",
         "source": wire.encode_source(source),
         "key": key,
+        "on_finish": msgspec.json.encode(campaign.on_finish) if campaign.on_finish else "",
     }

@@ -7,7 +7,7 @@ import pytest
 
 from postroom import campaign_file
 from postroom.errors import BadInputError
-from postroom.model import Lane, OnAmbiguous
+from postroom.model import Lane, OnAmbiguous, OnFinish
 
 WHOLE = """
 name = "Autumn"
@@ -22,6 +22,7 @@ on_ambiguous = "resend"
 batch_size = 100
 lane = "transactional"
 weight = 2.5
+on_finish = { task = "shop.mail_done", queue = "shop" }
 [headers]
 X-Shop = "autumn"
 [tags]
@@ -45,6 +46,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert read.send_at == datetime(2026, 12, 1, 7, tzinfo=UTC)
     assert (read.on_ambiguous, read.lane) == (OnAmbiguous.RESEND, Lane.TRANSACTIONAL)
     assert (read.batch_size, read.weight) == (100, 2.5)
+    assert read.on_finish == OnFinish(task="shop.mail_done", queue="shop")
     assert (read.headers, read.tags) == ({"X-Shop": "autumn"}, {"season": "autumn"})
     assert read.defaults == {"name": "you", "points": 3}
 
