@@ -7,7 +7,8 @@ BATCHES: Final = "batches"
 TRANSACTIONAL: Final = "transactional"
 
 SUBMIT: Final = "postroom.submit"
-"""(campaign, recipients, key): submit a campaign whose recipients a producer can read itself."""
+"""(campaign, recipients, key): submit a campaign; a producer reads its recipients itself from the
+address of a source, or they are a list of up to 1,000."""
 SPLIT: Final = "postroom.split"
 """(campaign_id): cut one campaign into batches."""
 SEND_BATCH: Final = "postroom.send_batch"

@@ -66,9 +66,15 @@ def split(campaign_id: str) -> None:
 
 @shared_task(name=queues.SUBMIT, bind=True, ignore_result=True)
 def submit(
-    self: Task[Any, Any], campaign: dict[str, Any], recipients: str, key: str | None = None
+    self: Task[Any, Any],
+    campaign: dict[str, Any],
+    recipients: str | list[Any],
+    key: str | None = None,
 ) -> None:
-    """Submit a campaign whose recipients a producer can read; the task's id is the spare key."""
+    """Submit a campaign whose recipients a producer can read, or are a list of up to 1,000.
+
+    The task's id is the spare key.
+    """
     try:
         reception().submit(campaign, recipients, key or f"task:{self.request.id}")
     except (StoreUnavailableError, RefusedError) as error:

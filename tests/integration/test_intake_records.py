@@ -148,6 +148,35 @@ def test_a_refused_submit_that_is_delivered_again_is_one_record(office: Office) 
     assert len(office.post.list()) == 3
 
 
+def test_recipients_may_come_in_the_message_itself(office: Office) -> None:
+    reception = Reception(office.settings, office.store)
+    record = {"name": "spring", "sender": "news", "subject": "Hi {{ n }}", "text": "Hello"}
+    people = [{"email": f"p{at}@x.example", "n": at} for at in range(1000)]
+    for _ in range(2):  # The queue may deliver it again.
+        reception.submit(record, people, "task:1")
+    [made] = office.post.list()
+    assert office.split(made.id).totals.total == 1000
+
+
+@pytest.mark.parametrize(
+    ("recipients", "reason"),
+    [
+        ([f"p{at}@x.example" for at in range(1001)], "1,001 in one message"),
+        ({"email": "ada@x.example"}, "neither"),
+        ([["ada@x.example"]], "recipient 1"),
+    ],
+)
+def test_inline_recipients_that_cannot_be_used_are_recorded_without_an_address(
+    office: Office, recipients: object, reason: str
+) -> None:
+    record = {"name": "spring", "sender": "news", "subject": "Hi", "text": "Hello"}
+    Reception(office.settings, office.store).submit(record, recipients, "task:1")
+    [status] = office.post.list()
+    assert status.state is State.HALTED
+    assert reason in status.reason
+    assert "@" not in status.reason
+
+
 def test_a_draft_that_lacks_a_page_is_not_sealed(office: Office) -> None:
     drafts = Drafts(office.store, office.settings.store)
     campaign_id = ids.new_campaign_id(lambda: 1.0)
