@@ -72,6 +72,7 @@ class Worker:
             postings=self.postings,
             dispatch=self.dispatch,
             publisher=self.publisher,
+            slots=self.settings.worker.slots,
             slice_seconds=self.settings.worker.slice_seconds,
             clock=clock.monotonic,
             sleep=self.stopping.sleep,
