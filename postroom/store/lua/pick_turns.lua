@@ -1,7 +1,7 @@
 -- pick_turns: whose batches go to the workers next, on one account and lane. Always the campaign
 -- that has sent least for its weight; each pick charges it one batch ahead. Never more than the
--- workers that serve the account have room for, nor than its rate keeps busy; but a campaign of which nothing
--- is out need not wait for somebody's slice to end, as long as that is not doubled.
+-- workers that serve the account have room for, nor than its rate keeps busy; but a campaign of
+-- which nothing is out need not wait for somebody's slice to end, as long as that is not doubled.
 -- KEYS[1] turns   KEYS[2] hold   KEYS[3] out   KEYS[4] slots   KEYS[5] routes
 -- KEYS[6] wakes   KEYS[7] clocks   KEYS[8] limits
 -- ARGV     account|lane, batches a slot, ticket name, seconds that a ticket lives, how many at
@@ -21,14 +21,18 @@ redis.call('ZREMRANGEBYSCORE', out, '-inf', now)
 local total, serving, workers = 0, 0, redis.call('HGETALL', slots)
 local account = ',' .. string.match(clock, '^[^|]+') .. ','
 for i = 1, #workers, 2 do
-  local count, till, serves = string.match(workers[i + 1], '^(%d+)|([%d%.]+)|?(.*)$')
+  -- Not as a capture: what a worker serves may be hundreds of names, and is read at every pick.
+  local count, till, at = string.match(workers[i + 1], '^(%d+)|([%d%.]+)|?()')
   if tonumber(till) < now then
     redis.call('HDEL', slots, workers[i])
   else
     total = total + tonumber(count)
-    if serves == '' or serves == '*' or string.find(serves, account, 1, true) then serving = serving + tonumber(count) end
+    local any = string.sub(workers[i + 1], at, at) ~= ','
+    if any or string.find(workers[i + 1], account, at, true) then serving = serving + tonumber(count) end
   end
 end
+local free = math.ceil(total * window) - redis.call('ZCARD', out)
+if free <= 0 then return {} end
 local own, going = 0, {}
 for _, member in ipairs(redis.call('ZRANGE', out, 0, -1)) do
   if string.sub(member, 1, #clock + 1) == clock .. '|' then
@@ -36,7 +40,7 @@ for _, member in ipairs(redis.call('ZRANGE', out, 0, -1)) do
     going[string.match(member, '^([^|]+)|', #clock + 2)] = true
   end
 end
-local room = math.min(math.ceil(total * window) - redis.call('ZCARD', out), math.ceil(serving * window) - own)
+local room = math.min(free, math.ceil(serving * window) - own)
 if tonumber(ARGV[5]) > 0 then room = math.min(room, tonumber(ARGV[5])) end
 local but = {}
 for at = 6, #ARGV do but[ARGV[at]] = true end
