@@ -362,7 +362,7 @@ def test_the_licence_is_apache_2() -> None:
     assert "END OF TERMS AND CONDITIONS" in text
 
 
-def test_the_wheel_holds_the_shared_part_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_has_one_name_at_the_top_and_carries_the_processes_below_it(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -370,6 +370,10 @@ def test_the_wheel_holds_the_shared_part_and_nothing_else(tmp_path: Path) -> Non
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"postroom"}
     assert "postroom/default.toml" in names
+    # The processes, in a folder of their own: at the top they would collide with a service's.
+    carried = {f"postroom/_processes/{name}" for name in ("worker/app.py", "producers/app.py")}
+    assert carried | {"postroom/_processes/simulator/page.html"} <= names
+    assert not any("__pycache__" in name for name in names)
     assert {f"postroom/store/lua/{path.name}" for path in lua_scripts()} <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 

@@ -22,6 +22,7 @@ from postroom.store.connection import Store
 
 _START_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.05
+_FOLDERS: Final = ("worker", "producers", "simulator", "config")
 _APPS: Final = {"worker": "worker.app", "producer": "producers.app"}
 
 
@@ -61,7 +62,7 @@ class LocalStack:
     ) -> None:
         self._shape: Final = shape or Shape()
         given = settings.environment() if environ is None else environ
-        root = checkout()
+        root = processes()
         self._redis_port: Final = free_port()
         self._ses_port: Final = free_port()
         self._password: Final = secrets.token_hex(16)
@@ -216,14 +217,31 @@ class LocalStack:
 
 
 def checkout() -> Path:
-    """Return the folder that holds the code of workers, producers and simulator.
+    """Return the checkout that this code is run from.
 
-    Raises `LocalStackError` where only the wheel is installed, which has none of them.
+    Raises `LocalStackError` where only the wheel is installed: it has no examples.
     """
-    ours = find_spec("postroom")
-    root = Path(ours.origin).parent.parent if ours and ours.origin else Path()
-    if not all((root / name).is_dir() for name in ("worker", "producers", "simulator", "config")):
-        raise LocalStackError(
-            "the local stack runs from a checkout of Postroom, not from its wheel"
-        )
+    root = _package().parent
+    if not _is_whole(root):
+        raise LocalStackError("this needs a checkout of Postroom, not its wheel")
     return root
+
+
+def processes() -> Path:
+    """Return the folder with the code of workers, producers and simulator: the wheel's, or the
+    checkout. Raises `LocalStackError` where there is neither.
+    """
+    package = _package()
+    for root in (package / "_processes", package.parent):
+        if _is_whole(root):
+            return root
+    raise LocalStackError(f"there is no code of worker, producers and simulator in {package}")
+
+
+def _package() -> Path:
+    ours = find_spec("postroom")
+    return Path(ours.origin).parent if ours and ours.origin else Path()
+
+
+def _is_whole(root: Path) -> bool:
+    return all((root / name).is_dir() for name in _FOLDERS)
