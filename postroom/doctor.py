@@ -103,7 +103,8 @@ class Doctor:
                 what = f"the same AWS account and Region as {others}: they share one budget"
                 yield Complaint(where=where, what=what, wrong=False)
             for trouble in status.troubles:
-                what = f"{trouble.reason}; for {trouble.seconds:.0f} s it leaves {where} to others"
+                left = f"sender {trouble.sender}" if trouble.sender else where
+                what = f"{trouble.reason}; for {trouble.seconds:.0f} s it leaves {left} to others"
                 yield Complaint(where=f"worker {trouble.worker}", what=what)
 
     def _campaigns(self) -> Iterator[Complaint]:

@@ -1,8 +1,9 @@
 """`doctor`: what went wrong is shown, and put right."""
 
 from postroom.client import Postroom
-from postroom.model import Lane, State
+from postroom.model import Lane, SenderName, State
 from postroom.store.dispatch import SES_FAILS
+from postroom.store.presence import Trouble
 from tests.support.campaigns import ACCOUNT
 from tests.support.post import Post
 
@@ -46,6 +47,20 @@ class TestDoctor:
         post.dispatch.hold(ACCOUNT, Lane.BULK, seconds=60, reason=reason)
         [complaint] = client.examine()
         assert "cannot be reached" in complaint.what
+
+    def test_tells_whether_a_worker_leaves_an_account_or_one_sender_to_others(
+        self, post: Post, client: Postroom
+    ) -> None:
+        news = SenderName("news")
+        troubles = [
+            Trouble(worker="here:1", account=ACCOUNT, sender=sender, reason="why", seconds=7.0)
+            for sender in (None, news)
+        ]
+        post.dispatch.announce("here:1", {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
+        assert [one.what for one in client.examine()] == [
+            "why; for 7 s it leaves account main to others",
+            "why; for 7 s it leaves sender news to others",
+        ]
 
     def test_a_spent_quota_is_nothing_wrong(self, post: Post, client: Postroom) -> None:
         made = post.make(2)
