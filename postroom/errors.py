@@ -9,6 +9,10 @@ class BadInputError(PostroomError):
     """What was handed in cannot be used: mend it and hand it in again. Says what and where."""
 
 
+class UnreadableSourceError(PostroomError):
+    """The recipients cannot be read: halt the campaign with this line."""
+
+
 class UnknownCampaignError(PostroomError):
     """There is no such campaign, or its records have expired."""
 

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from postroom.errors import PostroomError
+from postroom.errors import UnreadableSourceError
 
 _FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """Without waiting: a pipe that nobody writes to would be waited for without end."""
-
-
-class UnreadableSourceError(PostroomError):
-    """The recipients cannot be read: halt the campaign with this line."""
 
 
 def open_below(folder: str, path: Path) -> int:

@@ -15,6 +15,7 @@ from postroom.errors import (
     NewerFormatError,
     StoreUnavailableError,
     UnknownCampaignError,
+    UnreadableSourceError,
 )
 from postroom.model import AccountName, CampaignId, SenderName, Source
 from postroom.publish import Publisher
@@ -23,7 +24,6 @@ from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.split import Lease, SplitLostError, Splits
 from postroom.store.suppression import Suppression
-from producers.files import UnreadableSourceError
 from producers.line import DispatchLine
 from producers.patience import Patience, StopRequested
 from producers.sources import read_pages, read_url

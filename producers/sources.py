@@ -1,9 +1,7 @@
 """Where recipients come from: the shipped pages, a file that is shared, or S3. As bytes."""
 
 import os
-import zlib
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -13,12 +11,11 @@ import botocore.exceptions
 from botocore.config import Config
 
 from postroom.clock import Sleep
-from postroom.recipients import GZIP_MAGIC
+from postroom.errors import UnreadableSourceError
 from postroom.settings import Producer
-from producers.files import UnreadableSourceError, check_object, open_below
+from producers.files import check_object, open_below
 
 _CHUNK: Final = 1 << 20
-_PIECE: Final = 1 << 14
 _S3_TRIES: Final = 6
 _S3_PAUSE_SECONDS: Final = 1.0
 _BROKEN_STREAM: Final = (
@@ -65,52 +62,6 @@ def read_url(url: str, sleep: Sleep, allowed: Producer) -> Iterator[bytes]:
         check_object(allowed.source_buckets, parts.netloc, key)
         return _read_s3(parts.netloc, key, sleep)
     raise UnreadableSourceError(f"{url}: neither s3:// nor file:///")
-
-
-def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Undo gzip, told by its first bytes; pass anything else on."""
-    first = next(chunks, b"")
-    while len(first) < len(GZIP_MAGIC) and (more := next(chunks, b"")):
-        first += more
-    if not first.startswith(GZIP_MAGIC):
-        yield first
-        yield from chunks
-        return
-    pieces = _pieces(chain([first], chunks))
-    try:
-        yield from _gunzipped(next(pieces), pieces)
-    except zlib.error as error:
-        raise UnreadableSourceError(f"the gzip file is broken: {error}") from None
-
-
-def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Cut small: each end of a member copies what is left of a piece, and a member has 20 bytes."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), _PIECE):
-            yield chunk[start : start + _PIECE]
-
-
-def _gunzipped(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    member, packed = zlib.decompressobj(wbits=31), first
-    while packed:
-        # A bounded piece at a time: a megabyte may hold a gigabyte of zeros.
-        yield member.decompress(packed, _CHUNK)
-        if member.eof:
-            # Another member may follow, or the zeros that tape tools leave behind the last.
-            packed = _after_zeros(member.unused_data, chunks)
-            member = zlib.decompressobj(wbits=31) if packed else member
-        else:
-            packed = member.unconsumed_tail or next(chunks, b"")
-    while tail := member.decompress(b"", _CHUNK):
-        yield tail
-    if not member.eof:
-        raise UnreadableSourceError("the gzip file ends too early: is it complete?")
-
-
-def _after_zeros(held: bytes, chunks: Iterator[bytes]) -> bytes:
-    while not (rest := held.lstrip(b"\0")) and (held := next(chunks, b"")):
-        pass
-    return rest
 
 
 def _read_file(path: Path, folder: str) -> Iterator[bytes]:

@@ -9,13 +9,14 @@ from typing import Final, Protocol
 
 from postroom import template
 from postroom.errors import BadInputError
+from postroom.intake.lines import Lines
+from postroom.intake.rows import read_rows
+from postroom.intake.sieve import Recipients, Sieve
+from postroom.intake.unpacking import unpacked
 from postroom.model import Campaign, Source
 from postroom.store.split import Lease
-from producers.intake import Cutter, Recipients, Sieve, Trail
-from producers.lines import Lines
+from producers.cutting import Cutter, Trail
 from producers.patience import Patience
-from producers.rows import read_rows
-from producers.sources import unpacked
 from producers.tally import Tally
 from producers.writing import Writer
 

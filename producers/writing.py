@@ -9,7 +9,7 @@ from postroom.errors import StoreUnavailableError
 from postroom.model import CampaignId
 from postroom.shipping import FULL
 from postroom.store.split import Lease, Splits, Written
-from producers.intake import CutBatch
+from producers.cutting import CutBatch
 from producers.patience import Patience
 from producers.tally import Tally
 

@@ -11,9 +11,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from postroom.errors import UnreadableSourceError
 from postroom.model import State
 from postroom.settings import Settings
-from producers.files import UnreadableSourceError
 from producers.sources import read_url
 from tests.support.office import Office, campaign
 

@@ -18,12 +18,12 @@ import pytest
 from postroom import address, campaign_file, checks, recipients, sandbox
 from postroom.cli import following, rows, wording
 from postroom.errors import PostroomError
+from postroom.intake.lines import Lines
+from postroom.intake.rows import read_rows
+from postroom.intake.unpacking import unpacked
 from postroom.logs import redact_addresses
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Sender
-from producers.lines import Lines
-from producers.rows import read_rows
-from producers.sources import unpacked
 from simulator import checks as simulator_checks
 from simulator import reading
 from simulator.mailbox import Mail

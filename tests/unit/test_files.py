@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from postroom import settings
-from producers.files import UnreadableSourceError, check_object
+from postroom.errors import UnreadableSourceError
+from producers.files import check_object
 from producers.sources import read_url
 
 SECRET = b"email\nsecret@x.example\n"

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from postroom.errors import BadInputError
-from producers.files import UnreadableSourceError
-from producers.intake import Sieve
-from producers.lines import MAX_LINE, Lines
-from producers.rows import read_rows
-from producers.seen import Seen
-from producers.sources import read_pages, unpacked
+from postroom.errors import BadInputError, UnreadableSourceError
+from postroom.intake.lines import MAX_LINE, Lines
+from postroom.intake.rows import read_rows
+from postroom.intake.seen import Seen
+from postroom.intake.sieve import Sieve
+from postroom.intake.unpacking import unpacked
+from producers.sources import read_pages
 
 Row = tuple[int, str, dict[str, object]]
 

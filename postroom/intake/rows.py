@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from postroom.errors import BadInputError
+from postroom.intake.lines import Lines
 from postroom.model import BadRow
 from postroom.recipients import Format, Header, check_header, delimiter_of, field_name, header_of
-from producers.lines import Lines
 
 _MOST_ROWS: Final = 4_000
 _FEWEST_ROWS: Final = 16

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
+from postroom.errors import UnreadableSourceError
 from postroom.recipients import UTF8_BOM, Format, decoded, format_of
-from producers.files import UnreadableSourceError
 
 MAX_LINE: Final = 16 << 20
 

@@ -1,0 +1,1 @@
+"""Recipients' files read, for producers and for a look beforehand: bytes, lines, rows, people."""
