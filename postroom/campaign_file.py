@@ -27,6 +27,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     tags: dict[str, str] = {}
     defaults: dict[str, Any] = {}
+    keep_blank: list[str] = []
     unsubscribe_url: str | None = None
     send_at: datetime | None = None
     not_after: datetime | None = None

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, Final
 
 from postroom import template, wire
 from postroom.errors import BadInputError
+from postroom.fields import names_of
 from postroom.model import MAX_BATCH_SIZE, Campaign, Lane, OnAmbiguous, OnFinish
 
 MAX_BYTES: Final = 40 * 1024 * 1024
@@ -46,6 +48,7 @@ def check(campaign: Campaign, *, senders: Collection[str]) -> None:
     _check_tags(campaign.tags)
     _check_size(campaign)
     template.check(campaign)
+    _check_kept(campaign)
 
 
 def _check_basics(campaign: Campaign) -> None:
@@ -100,6 +103,17 @@ def _check_on_finish(wanted: OnFinish | None) -> None:
     ):
         if not form.fullmatch(text):
             raise BadInputError(f"on_finish: {text!r} is no name of a {name}")
+
+
+def _check_kept(campaign: Campaign) -> None:
+    if isinstance(campaign.keep_blank, str):
+        raise BadInputError("keep_blank: it is a list of fields")
+    names = names_of(campaign)
+    for name in campaign.keep_blank:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise BadInputError(f"keep_blank: no template names {name!r}{meant}")
 
 
 def _check_headers(campaign: Campaign) -> None:

@@ -58,19 +58,26 @@ class Postroom:
         source: str | None = None,
         key: str | None = None,
         strict: bool = False,
+        email_column: str | None = None,
     ) -> Submission:
-        """Hand in a campaign with its recipients, given in one of three ways.
-
+        """Hand in a campaign with its recipients, given in one of three ways:
         `recipients`: addresses, mappings with `email`, or `Recipient`s, from any iterable.
         `raw`: an open file of CSV or JSON Lines, gzip or not. `source`: where a producer reads
         such a file itself, `s3://bucket/key` or `file:///path`.
 
-        The same `key` again returns the campaign it named and sends nothing. With `strict` the
-        first bad row halts the campaign before anything is sent. Raises `BadInputError`, and
-        `RefusedError` while another submit with this key is under way.
+        `email_column` names the address's column, if that is not `email`. The same `key` again
+        returns the campaign it named and sends nothing. With `strict` one bad row halts the
+        campaign before anything is sent, and always a list of which nobody can be mailed. Raises
+        `BadInputError`, and `RefusedError` while another submit with this key is under way.
         """
         return self._parts.submitter.submit(
-            campaign, recipients, raw=raw, source=source, key=key, strict=strict
+            campaign,
+            recipients,
+            raw=raw,
+            source=source,
+            key=key,
+            strict=strict,
+            email_column=email_column,
         )
 
     def send(

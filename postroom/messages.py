@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from postroom import template
 from postroom.address import sendable
 from postroom.errors import BadInputError
+from postroom.fields import fields_of, filled
 from postroom.model import Campaign, Lane, Message, Recipient, SenderName
 
 
@@ -20,6 +20,7 @@ def campaign_of(sender: str, message: Message) -> Campaign:
         text=message.text,
         headers=message.headers,
         tags=message.tags,
+        keep_blank=message.keep_blank,
         not_after=message.not_after,
         on_ambiguous=message.on_ambiguous,
         batch_size=1,
@@ -32,11 +33,16 @@ def again(campaign: Campaign) -> Campaign:
     return replace(campaign, name=f"{campaign.name} (retry)", send_at=None, not_after=None)
 
 
-def check_fields(campaign: Campaign, recipient: Recipient) -> None:
-    """Raise `BadInputError` when the templates name what the recipient lacks."""
-    lacking = sorted(template.required_fields(campaign) - recipient.fields.keys())
-    if lacking:
-        raise BadInputError(f"recipient: the templates name what it lacks: {', '.join(lacking)}")
+def whole(campaign: Campaign, recipient: Recipient) -> Recipient:
+    """Return the recipient without what is blank. Raises `BadInputError` for what it then lacks."""
+    fields = fields_of(campaign)
+    kept = filled(recipient, fields)
+    if lacking := sorted(fields.required - kept.fields.keys()):
+        blank = f" ({lacking[0]} is blank)" if lacking[0] in recipient.fields else ""
+        raise BadInputError(
+            f"recipient: the templates name what it lacks: {', '.join(lacking)}{blank}"
+        )
+    return kept
 
 
 def recipient_of(given: Recipient | Mapping[str, Any] | str) -> Recipient:

@@ -1,6 +1,6 @@
 """The nouns: campaign, recipient, batch, outcome. Imports the standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -71,7 +71,8 @@ class Campaign:
     """One mailing to many, as its author wrote it.
 
     `subject`, `html`, `text` and `unsubscribe_url` are Jinja2 templates over the recipient's
-    merge fields and `email`; `defaults` holds values for fields that a recipient lacks.
+    merge fields and `email`; `defaults` holds values for fields that a recipient lacks. A blank
+    value counts as lacking, save in the fields of `keep_blank`.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Campaign:
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    keep_blank: Sequence[str] = ()
     unsubscribe_url: str | None = None
     send_at: datetime | None = None
     not_after: datetime | None = None
@@ -109,6 +111,7 @@ class Message:
     text: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    keep_blank: Sequence[str] = ()
     not_after: datetime | None = None
     on_ambiguous: OnAmbiguous = OnAmbiguous.SKIP
 
@@ -186,6 +189,8 @@ class Status:
     name: str
     state: State
     reason: str
+    warning: str = ""
+    """What a person should know of the recipients, as they were read; hinders nothing."""
     totals: Totals
     achieved_rate: float
     allowed_rate: float | None
@@ -204,7 +209,9 @@ class Source:
     url: str | None = None
     """`s3://bucket/key` or `file:///path`; None: the pages that the submitter shipped."""
     strict: bool = False
-    """The first bad row halts the campaign before anything is sent."""
+    """One bad row halts the campaign before anything is sent."""
+    email_column: str | None = None
+    """Which column or member is the address; None: `email`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

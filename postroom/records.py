@@ -15,6 +15,7 @@ def status_record(status: Status) -> Record:
         "name": status.name,
         "state": status.state.value,
         "reason": status.reason,
+        "warning": status.warning,
         "total": books.total,
         "pending": books.pending,
         "sending": books.sending,

@@ -1,10 +1,10 @@
 """The Jinja2 sandbox that templates live in, and how a merge field looks in each part of a mail.
 
-Imports jinja2 and `errors` only.
+Imports jinja2, `errors` and `model` only.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -13,11 +13,13 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from postroom.errors import BadInputError
+from postroom.model import Campaign
 
 SUBJECT: Final = "subject"
 HTML: Final = "html"
 TEXT: Final = "text"
 UNSUBSCRIBE_URL: Final = "unsubscribe_url"
+EMAIL: Final = "email"
 BODY_PARTS: Final = (SUBJECT, HTML, TEXT)
 
 _LONGEST_RANGE: Final = 1_000
@@ -142,3 +144,11 @@ def plain_placeholders(part: str, source: str) -> tuple[str | Field, ...] | None
                 return None
     spread = "".join(piece if isinstance(piece, str) else "\0" for piece in pieces)
     return None if any(one in spread for one in _MISREAD_BY_SES) else tuple(pieces)
+
+
+def sources(campaign: Campaign) -> Iterator[tuple[str, str]]:
+    """Yield every template of a campaign with its part."""
+    for part in (*BODY_PARTS, UNSUBSCRIBE_URL):
+        source = getattr(campaign, part)
+        if source is not None:
+            yield part, source

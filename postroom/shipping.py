@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from postroom import checks, template, wire
+from postroom import checks, wire
 from postroom.errors import BadInputError, StoreUnavailableError
+from postroom.fields import Fields, fields_of
 from postroom.model import Campaign, CampaignId, Recipient
 from postroom.recipients import check_start, json_lines
 from postroom.store.connection import Store
@@ -28,6 +29,7 @@ class Given:
     recipients: Recipients | None
     raw: BinaryIO | None
     source: str | None
+    email_column: str | None = None
 
     def chunks(self, campaign: Campaign, *, senders: Collection[str]) -> Iterable[bytes]:
         """Check what can be checked, and return what is to be shipped: nothing of a source.
@@ -38,9 +40,10 @@ class Given:
         if sum(one is not None for one in (self.recipients, self.raw, self.source)) != 1:
             raise BadInputError("recipients: give exactly one of recipients, raw and source")
         if self.recipients is not None:
-            return json_lines(self.recipients)
+            _check_iterable(self.recipients)
+            return json_lines(self.recipients, fields_of(campaign), email=self.email_column)
         if self.raw is not None:
-            return _checked(chunks_of(self.raw), template.required_fields(campaign))
+            return _checked(chunks_of(self.raw), fields_of(campaign), self.email_column)
         if not str(self.source).startswith(_SCHEMES):
             raise BadInputError(f"recipients: {self.source!r} is neither s3:// nor file:///")
         return ()
@@ -95,8 +98,19 @@ def chunks_of(raw: BinaryIO) -> Iterator[bytes]:
         raise BadInputError(f"recipients: {error.strerror or error}") from None
 
 
-def _checked(chunks: Iterator[bytes], required: frozenset[str]) -> Iterator[bytes]:
+def _check_iterable(recipients: object) -> None:
+    """Refuse what would be taken for a list of letters or keys, and what is no list."""
+    kind = type(recipients).__name__
+    if isinstance(recipients, str | bytes | bytearray | Mapping | Recipient):
+        raise BadInputError(f"recipients: a {kind} is one, where many are due; give a list of it")
+    if hasattr(recipients, "__aiter__"):
+        raise BadInputError(f"recipients: a {kind} is asynchronous; give what `for` can go through")
+    if not (hasattr(recipients, "__iter__") or hasattr(recipients, "__getitem__")):
+        raise BadInputError(f"recipients: a {kind} is no iterable of recipients")
+
+
+def _checked(chunks: Iterator[bytes], fields: Fields, email: str | None) -> Iterator[bytes]:
     first = next(chunks, b"")
-    check_start(first, required)
+    check_start(first, fields, email=email)
     yield first
     yield from chunks

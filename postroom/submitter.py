@@ -14,7 +14,7 @@ from postroom.errors import (
     StoreUnavailableError,
 )
 from postroom.ids import new_campaign_id
-from postroom.messages import campaign_of, check_fields, recipient_of
+from postroom.messages import campaign_of, recipient_of, whole
 from postroom.model import (
     AccountName,
     Campaign,
@@ -60,9 +60,10 @@ class Submitter:
         source: str | None = None,
         key: str | None = None,
         strict: bool = False,
+        email_column: str | None = None,
     ) -> Submission:
-        where = Source(url=source, strict=strict)
-        given = Given(recipients=recipients, raw=raw, source=source)
+        where = Source(url=source, strict=strict, email_column=email_column)
+        given = Given(recipients=recipients, raw=raw, source=source, email_column=email_column)
         chunks = given.chunks(campaign, senders=self._known_senders())
         campaign_id = new_campaign_id(clock.now)
         if known := self._claimed(key, campaign_id, digest(campaign, where)):
@@ -92,7 +93,7 @@ class Submitter:
         one = recipient_of(recipient)
         campaign = campaign_of(sender, message)
         account = self._account_of(campaign)
-        check_fields(campaign, one)
+        one = whole(campaign, one)
         campaign_id = new_campaign_id(clock.now)
         if known := self._claimed(key, campaign_id, digest(campaign, Source(), one)):
             if not known.same_content:

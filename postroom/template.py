@@ -5,16 +5,16 @@ default is an error, never an empty place in a mail.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from jinja2 import Template, UndefinedError, meta, nodes
+from jinja2 import Template, UndefinedError, nodes
 
 from postroom.errors import BadInputError, PostroomError
 from postroom.model import Campaign, Recipient
 from postroom.sandbox import (
     BODY_PARTS,
-    GLOBALS,
+    EMAIL,
     UNSUBSCRIBE_URL,
     Field,
     compiled,
@@ -22,9 +22,9 @@ from postroom.sandbox import (
     plain_placeholders,
     shown,
     shown_in_url,
+    sources,
 )
 
-EMAIL: Final = "email"
 MAX_URL_CHARACTERS: Final = 900
 
 _HTTPS_URL: Final = re.compile(r"https://[!-.0-;=@-~]+[!-;=?-~]*")
@@ -51,7 +51,7 @@ def check(campaign: Campaign) -> None:
     """Raise `BadInputError` naming the part and line of the first template that cannot be used."""
     if not (campaign.html or campaign.text):
         raise BadInputError("campaign: it needs an html or a text part")
-    for part, source in _sources(campaign):
+    for part, source in sources(campaign):
         compiled(part, source)  # Unknown filters and tests are only found by compiling.
         tree = parsed(part, source)
         for banned in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
@@ -64,19 +64,6 @@ def check(campaign: Campaign) -> None:
         _check_url(campaign.unsubscribe_url)
 
 
-def required_fields(campaign: Campaign) -> frozenset[str]:
-    """Return the merge fields that every recipient must have for this campaign to be rendered.
-
-    A field is not required when it has a default in the campaign, when each use of it goes
-    through the `default` filter, or when some template asks whether it `is defined`.
-    """
-    required: set[str] = set()
-    for part, source in _sources(campaign):
-        given = {EMAIL} if part == UNSUBSCRIBE_URL else {EMAIL, UNSUBSCRIBE_URL}
-        required |= _names(parsed(part, source)) - given
-    return frozenset(required - set(campaign.defaults))
-
-
 class Templates:
     """One campaign's templates, compiled once; safe to share between threads."""
 
@@ -85,7 +72,7 @@ class Templates:
         check(campaign)
         self.headers = _constant_headers(campaign)
         self._defaults = dict(campaign.defaults)
-        self._parts = {part: compiled(part, source) for part, source in _sources(campaign)}
+        self._parts = {part: compiled(part, source) for part, source in sources(campaign)}
         self._url = _url_writer(campaign.unsubscribe_url)
 
     def values(self, recipient: Recipient) -> dict[str, Any]:
@@ -181,28 +168,6 @@ def _refuse_unsubscribe_url(part: str, tree: nodes.Template) -> None:
                 f"{part}, line {name.lineno}: unsubscribe_url is used, but the campaign sets none"
                 ' (if it is a column: unsubscribe_url = "{{ unsubscribe_url }}")'
             )
-
-
-def _sources(campaign: Campaign) -> Iterator[tuple[str, str]]:
-    for part in (*BODY_PARTS, UNSUBSCRIBE_URL):
-        source = getattr(campaign, part)
-        if source is not None:
-            yield part, source
-
-
-def _names(tree: nodes.Template) -> set[str]:
-    """Return the names a template needs from outside."""
-    guarded: set[int] = set()
-    asked: set[str] = set()
-    for node in tree.find_all((nodes.Test, nodes.Filter)):
-        if not isinstance(node.node, nodes.Name):
-            continue
-        if node.name in {"defined", "undefined"}:
-            asked.add(node.node.name)
-        elif node.name in {"default", "d"}:
-            guarded.add(id(node.node))
-    uses = {name.name for name in tree.find_all(nodes.Name) if id(name) not in guarded}
-    return (set(meta.find_undeclared_variables(tree)) & uses) - asked - GLOBALS
 
 
 def _rendered(part: str, template: Template, values: Values) -> str:

@@ -27,7 +27,8 @@ from postroom.store.suppression import Suppression
 from producers.line import DispatchLine
 from producers.patience import Patience, StopRequested
 from producers.sources import read_pages, read_url
-from producers.split import Split
+from producers.split import RefusedListError, Split
+from producers.tally import Tally
 from producers.writing import Desk, Writer
 
 log = structlog.get_logger()
@@ -81,7 +82,8 @@ class Producer:
         except SplitLostError as error:
             log.info("split.lost", why=str(error))
         except (UnreadableSourceError, BadInputError, UnknownCampaignError) as error:
-            self._leave(lease, halted=str(error))
+            read = error.tally if isinstance(error, RefusedListError) else None
+            self._leave(lease, halted=str(error), tally=read)
         except StopRequested:
             self._let_go(lease)
             raise
@@ -118,8 +120,12 @@ class Producer:
         count = self._patience.ask(lambda: self._splits.pages(campaign_id))
         return read_pages(_PatientPages(self._splits, self._patience, campaign_id), count)
 
-    def _leave(self, lease: Lease, *, halted: str) -> None:
-        self._patience.ask(lambda: self._splits.leave(lease, halted=halted))
+    def _leave(self, lease: Lease, *, halted: str, tally: Tally | None = None) -> None:
+        counts = tally.counts if tally else None
+        notes = tally.take_notes() if tally else ()
+        self._patience.ask(
+            lambda: self._splits.leave(lease, halted=halted, counts=counts, notes=notes)
+        )
         log.warning("campaign.halted", reason=halted)
 
     def _let_go(self, lease: Lease) -> None:

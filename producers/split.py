@@ -5,12 +5,14 @@ comes to the first batch that is not there; the cut is the same, and so is every
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, Protocol
 
-from postroom import template
 from postroom.errors import BadInputError
+from postroom.fields import fields_of
 from postroom.intake.lines import Lines
-from postroom.intake.rows import read_rows
+from postroom.intake.reading import read_rows
+from postroom.intake.rows import Rows
 from postroom.intake.sieve import Recipients, Sieve
 from postroom.intake.unpacking import unpacked
 from postroom.model import Campaign, Source
@@ -19,6 +21,14 @@ from producers.cutting import Cutter, Trail
 from producers.patience import Patience
 from producers.tally import Tally
 from producers.writing import Writer
+
+
+class RefusedListError(BadInputError):
+    """The recipients were read to their end, and nobody is to be mailed for them."""
+
+    def __init__(self, reason: str, tally: Tally) -> None:
+        super().__init__(reason)
+        self.tally = tally
 
 
 class Suppressed(Protocol):
@@ -43,21 +53,30 @@ class Split:
         Raises `UnreadableSourceError` or `BadInputError` when a person must look at the source,
         `StopRequested`, `SplitLostError`.
         """
-        sieve, tally = Sieve(), Tally(noted=lease.noted)
+        sieve, tally, mailable = Sieve(), Tally(noted=lease.noted), 0
         written = _Written(lease, campaign.batch_size)
         cutter = Cutter(campaign.batch_size, written.trail)
-        lines = Lines(unpacked(chunks))
-        for rows in read_rows(lines, template.required_fields(campaign)):
-            recipients = sieve.sift(rows)
-            if source.strict:
-                _refuse_invalid(recipients)
-            tally.add(recipients.bad, recipients.last, not_utf8=lines.not_utf8)
-            self._add(cutter, written.skip(recipients))
+        begin = next(chunks, None)
+        if begin is None and source.url is None:
+            return self._writer.finish(tally)  # A service had nobody to mail.
+        lines = Lines(unpacked(chain([begin or b""], chunks)))
+        for recipients in map(sieve.sift, _rows(lines, campaign, source)):
+            tally.add(recipients.bad, recipients.last)
+            self._warn(recipients)
+            mailable += len(recipients.emails)
+            if not (source.strict and tally.first):
+                self._add(cutter, written.skip(recipients))
             self._writer.write(cutter.full(), tally)
+        tally.add((), lines.lines)
+        _refuse(tally, strict=source.strict, nobody=not mailable)
         written.check_end()
-        tally.add((), lines.lines, not_utf8=lines.not_utf8)
         self._writer.write(cutter.rest(), tally)
         return self._writer.finish(tally)
+
+    def _warn(self, recipients: Recipients) -> None:
+        for bad in recipients.bad:
+            if bad.kind == "warning":
+                self._writer.warn(f"row {bad.row}: {bad.reason}")
 
     def _add(self, cutter: Cutter, recipients: Recipients) -> None:
         suppressed = self._patience.ask(lambda: self._suppressed.find(recipients.keys))
@@ -94,7 +113,20 @@ class _Written:
             )
 
 
-def _refuse_invalid(recipients: Recipients) -> None:
-    for bad in recipients.bad:
-        if bad.kind == "invalid":
-            raise BadInputError(f"row {bad.row}: {bad.reason}; strict: nothing was sent")
+def _rows(lines: Lines, campaign: Campaign, source: Source) -> Iterator[Rows]:
+    """Read what a submitter shipped with its words in the reasons, any other source without."""
+    shipped = source.url is None
+    return read_rows(lines, fields_of(campaign), quoting=shipped, email=source.email_column)
+
+
+def _refuse(tally: Tally, *, strict: bool, nobody: bool) -> None:
+    """Raise `RefusedListError` when nobody, or with `strict` not everybody, can be mailed."""
+    if (first := tally.first) is None:
+        return
+    rows = f"{tally.counts.invalid:,} row{'s' if tally.counts.invalid > 1 else ''}"
+    why = f"row {first.row}: {first.reason}"
+    if nobody:
+        raise RefusedListError(f"none of {rows} can be mailed: {why}", tally)
+    if strict:
+        told = f"{rows} cannot be mailed, the first being {why}"
+        raise RefusedListError(f"{told}; strict: nothing was sent; submit a mended list", tally)

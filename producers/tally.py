@@ -18,31 +18,28 @@ class Tally:
         self._skip = noted
         self._room = NOTED_ROWS
         self._notes: list[BadRow] = []
-        self._warned = False
+        self.first: BadRow | None = None
+        """The first invalid row."""
 
-    def add(self, bad: Sequence[BadRow], last: int, *, not_utf8: int | None) -> None:
-        """Enter the bad rows among those up to row `last`, and where the encoding changed."""
-        found = list(bad)
-        if not_utf8 is not None and not self._warned and not_utf8 <= last:
-            self._warned = True
-            found.append(
-                BadRow(row=not_utf8, kind="warning", reason="not UTF-8: read as Latin-1 from here")
-            )
+    def add(self, found: Sequence[BadRow], last: int) -> None:
+        """Enter the bad rows among those up to row `last`, in their order."""
         counts = self.counts
+        if self.first is None:
+            self.first = next((row for row in found if row.kind == "invalid"), None)
         self.counts = Counts(
             invalid=counts.invalid + sum(row.kind == "invalid" for row in found),
             duplicate=counts.duplicate + sum(row.kind == "duplicate" for row in found),
             rows=max(counts.rows, last),
         )
         if self._room:
-            self._note(sorted(found, key=lambda row: row.row))
+            self._note(found)
 
     def take_notes(self) -> list[BadRow]:
         """Return the notes that are not stored yet, once."""
         notes, self._notes = self._notes, []
         return notes
 
-    def _note(self, found: list[BadRow]) -> None:
+    def _note(self, found: Sequence[BadRow]) -> None:
         noted = found[: self._room]
         self._room -= len(noted)
         stored = min(self._skip, len(noted))

@@ -69,6 +69,10 @@ class Writer:
             self._next += len(group)
         self._keep()
 
+    def warn(self, warning: str) -> None:
+        """Keep what a person should know of the recipients."""
+        self._ask(lambda: self._desk.splits.warn(self._lease, warning))
+
     def finish(self, tally: Tally) -> bool:
         """The source is read; returns whether the campaign is finished with that."""
         notes, splits = tally.take_notes(), self._desk.splits

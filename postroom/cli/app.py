@@ -63,7 +63,7 @@ def invoke(arguments: Sequence[str]) -> int:
 
 
 def _ours(error: TyperException) -> PostroomError:
-    line = " ".join(error.format_message().split())
+    line = " ".join(error.format_message().replace("Value error, ", "").split())
     context = getattr(error, "ctx", None)
     hint = f" ({context.command_path} --help)" if context else ""
     return BadInputError(f"{line}{hint}")

@@ -10,19 +10,22 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from postroom import campaign_file, checks, clock, recipients, settings, template
-from postroom.cli import rows
+from postroom import campaign_file, checks, clock, settings
+from postroom.advice import advice_on
+from postroom.cli import listing, rows
 from postroom.cli.console import AsJson, say, say_json, tables
-from postroom.cli.sampling import Sample, sample
-from postroom.cli.submitting import CampaignFile, fault_in
+from postroom.cli.listing import row_record
+from postroom.cli.submitting import CampaignFile, EmailColumn, fault_in
 from postroom.cli.wording import count, many, moment, printable, rate, span
 from postroom.estimate import time_needed
+from postroom.intake.look import NOTED_ROWS, Looked
 from postroom.model import Campaign
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.directory import Directory
 
 _MARKS: Final = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
+_SHOWN_ROWS: Final = 10
 
 
 class Found(Protocol):
@@ -59,36 +62,56 @@ class Checked(NamedTuple):
     """Everything found, and how long the campaign takes where that can be told."""
 
     findings: tuple[Finding, ...]
-    recipients: int | None
+    looked: Looked | None
     seconds: float | None
 
     @property
     def good(self) -> bool:
         return all(one.level != "problem" for one in self.findings)
 
+    @property
+    def recipients(self) -> int | None:
+        return None if self.looked is None else self.looked.good
+
 
 def check(
     campaign: CampaignFile,
     recipients_file: Annotated[
-        Path | None, typer.Option("--recipients", "-r", metavar="FILE", help="CSV or JSON Lines.")
+        str | None,
+        typer.Option("--recipients", "-r", metavar="FILE|-", help="CSV or JSON Lines."),
     ] = None,
+    bad_rows: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all bad rows there, as CSV.")
+    ] = None,
+    email_column: EmailColumn = None,
     *,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="One bad row is a problem; names all of them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Check all that submit checks, the account, the identity and the quota. Sends nothing."""
+    """Check all that submit checks, every row, the account, the identity and the quota.
+
+    Sends nothing.
+    """
     loaded = settings.load()
     read = campaign_file.read(campaign)
+    findings = [Finding("ok", "campaign", "templates, headers, tags and times are sound")]
+    looked = None
     with fault_in(campaign, str(recipients_file)):
         checks.check(read, senders=_senders(loaded))
+        findings += [Finding("warning", one.what, one.detail) for one in advice_on(read)]
         if recipients_file is not None:
-            recipients.check_start(rows.start(recipients_file), template.required_fields(read))
-        looked = None if recipients_file is None else sample(recipients_file, read)
-    number = None if recipients_file is None else rows.counted(recipients_file)
-    checked = _checked(read, number, looked, loaded)
+            with rows.opened(recipients_file) as raw:
+                looked, found = listing.look_at(
+                    raw, read, loaded, email=email_column, bad_rows=bad_rows, strict=strict
+                )
+            findings += [Finding(*one) for one in found]
+    checked = _with_account(read, findings, looked, loaded)
     if as_json:
         say_json(_record(checked))
     else:
-        _show(checked)
+        _show(checked, most=NOTED_ROWS if strict else _SHOWN_ROWS)
     return 0 if checked.good else 1
 
 
@@ -99,35 +122,22 @@ def _senders(loaded: Settings) -> Collection[str]:
         return Directory(store).senders()
 
 
-def _checked(
-    campaign: Campaign, number: int | None, looked: Sample | None, loaded: Settings
+def _with_account(
+    campaign: Campaign, findings: list[Finding], looked: Looked | None, loaded: Settings
 ) -> Checked:
-    findings = [Finding("ok", "campaign", "templates, headers, tags and times are sound")]
-    if number is not None and looked is not None:
-        findings.append(_about_rows(number, looked))
+    findings = [*findings, *_about_begin(campaign)]
     asked = _asked_ses(loaded, campaign.sender)
     if asked is None:
         detail = "not asked: the code of the worker is not installed here"
-        return Checked((*findings, Finding("unknown", "account", detail)), number, None)
+        return Checked((*findings, Finding("unknown", "account", detail)), looked, None)
     findings += [Finding(str(one.level), one.what, one.detail) for one in asked.findings]
-    limits, seconds = _limits(asked, number)
-    return Checked((*findings, *limits, *_about_end(campaign, seconds)), number, seconds)
+    limits, seconds = _limits(asked, None if looked is None else looked.good)
+    return Checked((*findings, *limits, *_about_end(campaign, seconds)), looked, seconds)
 
 
-def _about_rows(number: int, looked: Sample) -> Finding:
-    if not looked.bad:
-        detail = (
-            f"{many(number, 'row')}; a mail can be made of each of the first {looked.looked_at}"
-        )
-        return Finding("ok" if number else "warning", "recipients", detail if number else "none")
-    (row, fault), bad = looked.bad[0], len(looked.bad)
-    if bad == looked.looked_at:
-        detail = f"no mail can be made of any of the first rows; row {row}: {fault}"
-        return Finding("problem", "recipients", detail)
-    detail = (
-        f"no mail can be made of {bad} of the first {looked.looked_at} rows; row {row}: {fault}"
-    )
-    return Finding("warning", "recipients", detail)
+def _about_begin(campaign: Campaign) -> Iterator[Finding]:
+    if campaign.send_at is not None and (begin := campaign.send_at.timestamp()) > clock.now():
+        yield Finding("ok", "send_at", f"starts at {moment(begin)}")
 
 
 def _about_end(campaign: Campaign, seconds: float | None) -> Iterator[Finding]:
@@ -156,16 +166,18 @@ def _limits(asked: Preflight, number: int | None) -> tuple[list[Finding], float 
     if not asked.rate or asked.quota is None:
         return [], None
     sent = asked.sent or 0.0
+    room = max(0.0, asked.quota - sent)
     unlimited = asked.quota == float("inf")
-    left = "unlimited" if unlimited else f"{count(asked.quota - sent)} of {count(asked.quota)} left"
-    findings = [Finding("ok", "rate", rate(asked.rate)), Finding("ok", "quota", left)]
+    left = "unlimited" if unlimited else f"{count(room)} of {count(asked.quota)} left"
+    level = "ok" if room >= 1 else "warning"
+    findings = [Finding("ok", "rate", rate(asked.rate)), Finding(level, "quota", left)]
     if number is None:
         return findings, None
     seconds = time_needed(number, per_second=asked.rate, quota=asked.quota, sent=sent)
     return findings, seconds
 
 
-def _show(checked: Checked) -> None:
+def _show(checked: Checked, *, most: int) -> None:
     out = tables()
     grid = Table.grid(padding=(0, 2))
     width = max(len(one.what) for one in checked.findings)
@@ -177,6 +189,8 @@ def _show(checked: Checked) -> None:
             say(f"{mark}  {one.what:<{width}}  {printable(one.detail)}")
     if out.is_terminal:
         out.print(grid)
+    if checked.looked is not None:
+        _show_rows(checked.looked, most)
     if checked.seconds is not None and checked.recipients:
         people = many(checked.recipients, "recipient")
         out.print(f"\nTo send to {people} takes about {span(checked.seconds)}.")
@@ -186,10 +200,25 @@ def _show(checked: Checked) -> None:
         out.print("\nNot all could be checked: ? says what.", style="yellow")
 
 
+def _show_rows(looked: Looked, most: int) -> None:
+    shown = looked.noted[:most]
+    if shown:
+        say("")
+    for bad in shown:
+        say(f"row {bad.row}: {printable(bad.reason)}")
+    if (more := looked.invalid + looked.duplicate - len(shown)) > 0:
+        say(f"and {count(more)} more: --bad-rows FILE writes all of them")
+
+
 def _record(checked: Checked) -> dict[str, object]:
+    looked = checked.looked
     return {
         "good": checked.good,
         "findings": [one._asdict() for one in checked.findings],
         "recipients": checked.recipients,
+        "invalid": looked and looked.invalid,
+        "duplicate": looked and looked.duplicate,
+        "suppressed": looked and looked.suppressed,
+        "bad_rows": [row_record(bad) for bad in looked.noted] if looked else [],
         "seconds": checked.seconds,
     }

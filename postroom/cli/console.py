@@ -20,13 +20,20 @@ def notes(*, soft_wrap: bool = True) -> Console:
 
     What is drawn again and again must know its height, so there rich does the wrapping.
     """
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=soft_wrap)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def tables(*, soft_wrap: bool = False) -> Console:
     """For data that a person reads as a table, or as lines that the terminal wraps."""
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(file=sys.stdout, highlight=False, markup=False, width=width, soft_wrap=soft_wrap)
+    return Console(
+        file=sys.stdout,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=width,
+        soft_wrap=soft_wrap,
+    )
 
 
 def say(line: str) -> None:

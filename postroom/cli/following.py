@@ -47,14 +47,19 @@ def follow(
 
 
 def watched(post: Postroom, campaign_id: CampaignId, *, as_json: bool) -> int:
-    """Follow a campaign; return 0 when it did what was asked of it. Ctrl-C ends only the look."""
+    """Follow a campaign; return 0 when it finished and somebody was mailed, or nobody was due.
+
+    Ctrl-C ends only the look.
+    """
     try:
         ended = follow(post, campaign_id, as_json=as_json)
     except KeyboardInterrupt:
         if (console := notes()).is_terminal:
             console.print("no longer watched; the campaign goes on", style="dim")
         raise
-    return 0 if ended.state is State.FINISHED else 1
+    if ended.totals.invalid:
+        notes().print(f"the bad rows: postroom report {campaign_id} --bad-rows", style="dim")
+    return 0 if ended.state is State.FINISHED and not view.in_vain(ended) else 1
 
 
 def _each(statuses: Iterable[Status], each: Callable[[], None]) -> Iterable[Status]:

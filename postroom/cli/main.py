@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return invoke(arguments)
     except BadInputError as error:
-        return _said(str(error), 2)
+        return _said(str(error), 2, notes=getattr(error, "__notes__", ()))
     except PostroomError as error:
         return _said(str(error), 1, notes=getattr(error, "__notes__", ()))
     except KeyboardInterrupt:

@@ -8,11 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
-from postroom import campaign_file
+from postroom import campaign_file, settings
 from postroom.cli import rows
 from postroom.cli.console import AsJson, say, say_json
-from postroom.cli.submitting import CampaignFile
+from postroom.cli.submitting import CampaignFile, EmailColumn
 from postroom.errors import BadInputError, PostroomError
+from postroom.fields import fields_of, filled
 from postroom.model import Recipient
 from postroom.template import Message, Templates, UnrenderableError
 
@@ -28,7 +29,8 @@ class Part(StrEnum):
 def render(
     campaign: CampaignFile,
     recipients: Annotated[
-        Path | None, typer.Option("--recipients", "-r", metavar="FILE", help="CSV or JSON Lines.")
+        str | None,
+        typer.Option("--recipients", "-r", metavar="FILE|-", help="CSV or JSON Lines."),
     ] = None,
     row: Annotated[
         int | None, typer.Option(help="Which row, as a spreadsheet counts.  [default: the first]")
@@ -37,31 +39,40 @@ def render(
         list[str] | None,
         typer.Option("--field", "-f", metavar="NAME=VALUE", help="A merge field; may be repeated."),
     ] = None,
-    part: Annotated[Part | None, typer.Option(help="Only this part, just as it is.")] = None,
+    email_column: EmailColumn = None,
     *,
+    part: Annotated[Part | None, typer.Option(help="Only this part, just as it is.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the mail that one recipient would get. Sends nothing."""
     if row is not None and recipients is None:
         raise BadInputError("--row: of which file? add --recipients FILE")
-    somebody = _recipient(recipients, row, field or [])
+    somebody = _recipient(recipients, row, field or [], email_column)
     try:
-        templates = Templates(campaign_file.read(campaign))
-        message = templates.message(templates.values(somebody))
+        read = campaign_file.read(campaign)
+        templates = Templates(read)
+        to = filled(somebody, fields_of(read))
+        message = templates.message(templates.values(to))
     except (BadInputError, UnrenderableError) as error:
         raise BadInputError(_named(str(error), campaign)) from None
-    _write(message, part, as_json=as_json)
+    _write(message, _envelope(read.sender, to), part, as_json=as_json)
 
 
 def _named(fault: str, campaign: Path) -> str:
     return fault if fault.startswith(str(campaign)) else f"{campaign}: {fault}"
 
 
-def _recipient(path: Path | None, row: int | None, given: list[str]) -> Recipient:
-    if path is None:
-        base = Recipient(_SOMEBODY)
-    else:
-        base = rows.first(path) if row is None else rows.nth(path, row)
+def _envelope(sender: str, to: Recipient) -> Mapping[str, str]:
+    """Who it goes to, and from whom these settings would send it."""
+    known = settings.load().senders.get(sender)
+    if known is None:
+        return {"From": f"(sender {sender}, which these settings do not have)", "To": to.email}
+    reply_to = {"Reply-To": ", ".join(known.reply_to)} if known.reply_to else {}
+    return {"From": known.from_, "To": to.email, **reply_to}
+
+
+def _recipient(path: str | None, row: int | None, given: list[str], email: str | None) -> Recipient:
+    base = Recipient(_SOMEBODY) if path is None else rows.nth(path, row, email=email)
     fields = dict(map(_pair, given))
     return Recipient(fields.pop("email", base.email), {**base.fields, **fields})
 
@@ -73,25 +84,28 @@ def _pair(given: str) -> tuple[str, str]:
     return name, value
 
 
-def _write(message: Message, part: Part | None, *, as_json: bool) -> None:
+def _write(
+    message: Message, envelope: Mapping[str, str], part: Part | None, *, as_json: bool
+) -> None:
     parts: Mapping[Part, str | None] = {
         Part.SUBJECT: message.subject,
         Part.HTML: message.html,
         Part.TEXT: message.text,
     }
     if as_json:
-        say_json(
-            {**{part.value: body for part, body in parts.items()}, "headers": dict(message.headers)}
-        )
+        bodies = {part.value: body for part, body in parts.items()}
+        say_json({**bodies, "headers": {**envelope, **dict(message.headers)}})
     elif part is None:
-        _write_all(message)
+        _write_all(message, envelope)
     elif (only := parts[part]) is not None:
         sys.stdout.write(only)
     else:
         raise PostroomError(f"the campaign has no {part} part")
 
 
-def _write_all(message: Message) -> None:
+def _write_all(message: Message, envelope: Mapping[str, str]) -> None:
+    for name, value in envelope.items():
+        say(f"{name}: {value}")
     say(f"Subject: {message.subject}")
     for name, value in message.headers:
         say(f"{name}: {value}")

@@ -1,145 +1,87 @@
-"""Single rows of a recipients' file, for a look at it; producers read it whole."""
+"""A recipients' file of the person at this terminal: all of it, or single rows."""
 
-import csv
-import gzip
-import io
-import json
-from collections.abc import Iterable, Iterator
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
-from pathlib import Path
-from typing import IO
+from itertools import chain
+from typing import Any, BinaryIO, Final
 
-from postroom import recipients
-from postroom.errors import BadInputError
-from postroom.model import Recipient
-from postroom.recipients import GZIP_MAGIC, UTF8_BOM, Format, Header
+from postroom.errors import BadInputError, UnreadableSourceError
+from postroom.fields import NONE, Fields
+from postroom.intake.look import Looked, Numbered, first_rows, look, rows_of
+from postroom.model import BadRow, Recipient
+from postroom.recipients import check_start
+from postroom.shipping import chunks_of
 
-_START_BYTES = 4096
-
-
-def nth(path: Path, row: int) -> Recipient:
-    """Return the recipient in a row, as a spreadsheet counts: a CSV file's header is row 1.
-
-    Raises `BadInputError` naming the file and the row.
-    """
-    with _opened(path) as file:
-        for number, found in _numbered(file):
-            if number == row:
-                return _good(number, found)
-    raise BadInputError(f"{path}: no recipient in row {row}")
-
-
-def first(path: Path) -> Recipient:
-    with _opened(path) as file:
-        for number, found in islice(_numbered(file), 1):
-            return _good(number, found)
-    raise BadInputError(f"{path}: no recipient in it")
-
-
-def sample(path: Path, limit: int) -> list[tuple[int, Recipient | str]]:
-    """Return the first rows with their numbers; in place of one that cannot be read, why."""
-    with _opened(path) as file:
-        return list(islice(_numbered(file), limit))
-
-
-def counted(path: Path) -> int:
-    """Count the rows that hold something: the recipients, but for bad and repeated ones."""
-    with _opened(path) as file:
-        if _format(file) is Format.JSON_LINES:
-            return sum(1 for line in file if line.strip())
-        _, below = _below_header(file)
-        return sum(1 for _ in below)
-
-
-def start(path: Path) -> bytes:
-    """Return the first bytes of a file, decompressed."""
-    with _opened(path) as file:
-        return file.read(_START_BYTES)
-
-
-def _good(number: int, found: Recipient | str) -> Recipient:
-    if isinstance(found, str):
-        raise BadInputError(f"row {number}: {found}")
-    return found
-
-
-def _numbered(file: IO[bytes]) -> Iterator[tuple[int, Recipient | str]]:
-    form = _format(file)
-    return _json_rows(file) if form is Format.JSON_LINES else _csv_rows(file)
-
-
-def _format(file: IO[bytes]) -> Format:
-    begin = file.read(_START_BYTES)
-    file.seek(len(UTF8_BOM) if begin.startswith(UTF8_BOM) else 0)
-    return recipients.format_of(begin)
-
-
-def _below_header(file: IO[bytes]) -> tuple[Header, Iterator[tuple[int, list[str]]]]:
-    """Return the header, and the numbered rows below it that hold something."""
-    # Latin-1 keeps every byte; a cell is read as what it is when it is needed.
-    text = io.TextIOWrapper(file, encoding="latin-1", newline="")
-    start = list(_to_header(text))
-    delimiter = recipients.delimiter_of(start[-1] if start else "")
-    reader = enumerate(csv.reader(chain(start, text), delimiter=delimiter), start=1)
-    rows = ((number, row) for number, row in reader if "".join(row).strip())
-    _, cells = next(rows, (0, []))
-    return recipients.header_of([_cell(one) for one in cells], delimiter=delimiter), rows
-
-
-def _to_header(text: Iterable[str]) -> Iterator[str]:
-    """Yield the empty lines before the header, and its first line."""
-    for line in text:
-        yield line
-        if line.strip():
-            return
-
-
-def _csv_rows(file: IO[bytes]) -> Iterator[tuple[int, Recipient | str]]:
-    header, below = _below_header(file)
-    for number, row in below:
-        if len(row) != header.width:
-            yield number, f"{len(row)} cells, where the header has {header.width}"
-        else:
-            cells = [_cell(one) for one in row]
-            fields = {name: cells[place] for name, place in header.fields}
-            yield number, Recipient(cells[header.email].strip(), fields)
-
-
-def _cell(written: str) -> str:
-    return recipients.decoded(written.encode("latin-1"))
-
-
-def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, Recipient | str]]:
-    for number, line in enumerate(file, start=1):
-        if line.strip():
-            yield number, _json_row(line)
-
-
-def _json_row(line: bytes) -> Recipient | str:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        return f"not JSON: {error}"
-    if not isinstance(row, dict) or not isinstance(row.get("email"), str):
-        return "no object with a text `email`"
-    fields = {recipients.field_name(name): row[name] for name in row if name != "email"}
-    # Null counts as left out.
-    given = {name: value for name, value in fields.items() if value is not None}
-    return Recipient(row["email"].strip(), given)
+_IN_MEMORY: Final = 64 << 20
+STDIN: Final = "-"
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, gzip or not. What is wrong with it is a `BadInputError` naming it."""
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Open a file, or stdin for `-`, so that it can be read more than once.
+
+    What is wrong with it is a `BadInputError` naming it.
+    """
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            raw.seek(0)
-            yield io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
-    except (OSError, EOFError) as error:
-        raise BadInputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    except csv.Error as error:
+        with sys.stdin.buffer if path == STDIN else open(path, "rb") as raw:  # noqa: PTH123
+            if raw.seekable():
+                yield raw
+                return
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as kept:
+                shutil.copyfileobj(raw, kept)
+                kept.seek(0)
+                yield kept  # type: ignore[misc]
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror or error}") from None
+    except UnreadableSourceError as error:
         raise BadInputError(f"{path}: {error}") from None
+
+
+def looked(
+    raw: BinaryIO,
+    fields: Fields,
+    *,
+    email: str | None,
+    suppressed: Callable[[Sequence[str]], Sequence[int]] = lambda _: (),
+    each: Callable[[Sequence[BadRow]], object] = lambda _: None,
+) -> Looked:
+    """Look at all recipients of a file, and be at its start again. Raises as `look` does."""
+    chunks = chunks_of(raw)
+    first = next(chunks, b"")
+    check_start(first, fields, email=email)
+    found = look(chain([first], chunks), fields, email=email, suppressed=suppressed, each=each)
+    raw.seek(0)
+    return found
+
+
+def begin(raw: BinaryIO, fields: Fields, count: int, *, email: str | None) -> list[Numbered]:
+    """Return the first rows of a file, and be at its start again."""
+    rows = first_rows(chunks_of(raw), fields, count, email=email)
+    raw.seek(0)
+    return rows
+
+
+def nth(path: str, row: int | None, *, email: str | None = None) -> Recipient:
+    """Return the recipient in a row, as a spreadsheet counts: a CSV file's header is row 1.
+
+    None: in the first row. Raises `BadInputError` naming the file and the row.
+    """
+    with _named(path), opened(path) as raw:
+        for number, found in rows_of(chunks_of(raw), NONE, email=email):
+            if row is None or number == row:
+                if isinstance(found, str):
+                    raise BadInputError(f"row {number}: {found}")
+                return found
+    raise BadInputError(f"{path}: no recipient in {'it' if row is None else f'row {row}'}")
+
+
+@contextmanager
+def _named(path: str) -> Iterator[Any]:
+    try:
+        yield
     except BadInputError as error:
-        raise BadInputError(f"{path}: {error}") from None
+        what = str(error).removeprefix("recipients: ")
+        raise BadInputError(what if what.startswith(path) else f"{path}: {what}") from None

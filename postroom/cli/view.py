@@ -39,6 +39,16 @@ _IDLE: Final = (State.WAITING, State.PAUSED, State.HALTED)
 _GROWING: Final = (State.RECEIVING, State.SPLITTING)
 
 
+def in_vain(status: Status) -> bool:
+    """Whether a campaign went to its end and nobody of its recipients was accepted."""
+    books = status.totals
+    return status.state is State.FINISHED and books.total > 0 and not books.accepted
+
+
+def style_of(status: Status) -> str:
+    return "bold yellow" if in_vain(status) else _STYLES.get(status.state, "")
+
+
 def settled(books: Totals) -> int:
     return books.total - books.pending - books.sending
 
@@ -52,6 +62,8 @@ def block(status: Status, quota_left: str = "") -> RenderableType:
         lines.append(Text(pace, style="cyan"))
     if status.reason:
         lines.append(Text(printable(status.reason), style=_STYLES.get(status.state, "")))
+    if status.warning:
+        lines.append(Text(printable(status.warning), style="yellow"))
     if status.state in _NEXT:
         lines.append(Text(_NEXT[status.state].format(id=status.id), style="dim"))
     return Group(*lines)
@@ -65,6 +77,7 @@ def line(status: Status, quota_left: str = "") -> str:
         _counted(books),
         _pace(status, quota_left),
         printable(status.reason),
+        printable(status.warning),
     ]
     return " · ".join(part for part in parts if part)
 
@@ -82,7 +95,7 @@ def table(statuses: list[Status]) -> Table:
         made.add_row(
             one.id,
             printable(one.name),
-            Text(one.state, style=_STYLES.get(one.state, "")),
+            Text(one.state, style=style_of(one)),
             count(books.total),
             count(books.accepted),
             count(books.pending + books.sending),
@@ -111,13 +124,13 @@ def _title(status: Status) -> Text:
     return Text.assemble(
         (printable(status.name), "bold"),
         f"  {status.id}  ",
-        (status.state.value, _STYLES.get(status.state, "")),
+        (status.state.value, style_of(status)),
     )
 
 
 def _bar(status: Status) -> ProgressBar:
     books = status.totals
-    style = _STYLES.get(status.state, "cyan").removeprefix("bold ")
+    style = (style_of(status) or "cyan").removeprefix("bold ")
     return ProgressBar(
         total=max(books.total, 1),
         completed=settled(books),

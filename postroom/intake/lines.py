@@ -3,31 +3,41 @@
 import io
 from collections.abc import Iterator
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from postroom.errors import UnreadableSourceError
-from postroom.recipients import UTF8_BOM, Format, decoded, format_of
+from postroom.intake.encoding import UTF8_BOM, decoded, in_utf8, odd_word
+from postroom.intake.form import Format, format_of
 
 MAX_LINE: Final = 16 << 20
+_TOLD_BY: Final = 4096
+"""Bytes by which a source shows what it is."""
+
+
+class OddLine(NamedTuple):
+    """The first line that is not UTF-8."""
+
+    number: int
+    word: str
+    """Where it is not, as it was read."""
 
 
 class Lines:
     """Lines of a source. `format` and all lines come after one pass over the bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        """Raises `BadInputError` for an encoding nobody can tell, `UnreadableSourceError`."""
-        first = next(chunks, b"")
-        while len(first) < len(UTF8_BOM) and (more := next(chunks, b"")):
-            first += more
+        """Raises `BadInputError` for what is no table, `UnreadableSourceError`."""
+        pieces = in_utf8(_at_least(len(UTF8_BOM), chunks), chunks)
+        first = _at_least(_TOLD_BY, pieces)
         self.format: Final[Format] = format_of(first)
         self.bytes = 0
         """Handed out so far."""
         self.lines = 0
-        self.not_utf8: int | None = None
-        """The first line that is not UTF-8; such lines are read as Latin-1."""
+        self.odd: OddLine | None = None
+        """Lines that are not UTF-8 are read as Windows-1252."""
         self.nul = False
         """A NUL byte was seen."""
-        self._blocks: Final = _whole_lines(first.removeprefix(UTF8_BOM), chunks)
+        self._blocks: Final = _whole_lines(first, pieces)
 
     def raw(self) -> Iterator[bytes]:
         for block in self._blocks:
@@ -47,10 +57,7 @@ class Lines:
 
     def as_utf8(self, line: bytes, number: int) -> bytes:
         """Return a raw line in UTF-8, whatever it was in."""
-        if _is_utf8(line):
-            return line
-        if self.not_utf8 is None:
-            self.not_utf8 = number
+        self._look(line, number)
         return decoded(line).encode()
 
     def _decoded(self, block: bytes) -> list[str]:
@@ -62,18 +69,23 @@ class Lines:
     def _decoded_singly(self, block: bytes) -> list[str]:
         lines = []
         for number, line in enumerate(block.splitlines(keepends=True), start=self.lines + 1):
+            self._look(line, number)
             lines.append(decoded(line))
-            if self.not_utf8 is None and not _is_utf8(line):
-                self.not_utf8 = number
         return lines
 
+    def _look(self, line: bytes, number: int) -> None:
+        if self.odd is None and (word := odd_word(line)) is not None:
+            self.odd = OddLine(number, word)
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+
+def _at_least(size: int, chunks: Iterator[bytes]) -> bytes:
+    """Read so many bytes, and no more than the chunk they end in; fewer when there are no more."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        if len(held) >= size:
+            break
+    return bytes(held)
 
 
 def _whole_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from postroom.errors import UnreadableSourceError
-from postroom.recipients import GZIP_MAGIC
+from postroom.intake.form import GZIP_MAGIC
 
 _CHUNK: Final = 1 << 20
 _PIECE: Final = 1 << 14

@@ -165,6 +165,7 @@ _UNSET: Final = (
         "halted",
         "on_finish",
         "told",
+        "warning",
     ),
 )
 _EMPTY: Final[dict[str, str | bytes | float]] = dict.fromkeys(_UNSET, "")

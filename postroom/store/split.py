@@ -160,10 +160,30 @@ class Splits:
             raise SplitLostError(f"campaign {lease.campaign_id}: lost")
         return self._endings.finish(lease.campaign_id)
 
-    def leave(self, lease: Lease, *, halted: str = "") -> bool:
-        """Give the lease back; with a reason, halt the campaign. False: it was lost before."""
+    def leave(
+        self,
+        lease: Lease,
+        *,
+        halted: str = "",
+        counts: Counts | None = None,
+        notes: Sequence[BadRow] = (),
+    ) -> bool:
+        """Give the lease back; with a reason, halt the campaign, with what was counted by then.
+
+        False: it was lost before.
+        """
+        keys = self._store.keys.campaign(lease.campaign_id)
+        counted = (counts.invalid, counts.duplicate, counts.rows) if counts else ()
+        told = map(wire.encode_bad_row, notes)
+        answer = self._store.run(
+            "leave_split", [keys.campaign, keys.rows], [lease.fence, halted, *counted, *told]
+        )
+        return bool(answer)
+
+    def warn(self, lease: Lease, warning: str) -> None:
+        """Keep what a person should know of the source; a lease that was lost changes nothing."""
         key = self._store.keys.campaign(lease.campaign_id).campaign
-        return bool(self._store.run("leave_split", [key], [lease.fence, halted]))
+        self._store.run("warn_campaign", [key], [lease.fence, warning])
 
     def page(self, campaign_id: CampaignId, number: int) -> bytes | None:
         """Return one page of the recipients as the submitter shipped them."""

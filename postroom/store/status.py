@@ -14,7 +14,7 @@ from postroom.store.dispatch import Dispatch
 _COUNTERS: Final = tuple(field.name for field in fields(Totals))
 _FACTS: Final = (
     *("name", "account", "lane", "sealed_at", "send_at", "started_at", "finished_at"),
-    *("split", "steer", "halted", "batches", "key", "created_at"),
+    *("split", "steer", "halted", "batches", "key", "created_at", "warning"),
 )
 
 _Facts = dict[str, str]
@@ -57,6 +57,7 @@ class StatusReader:
             name=facts["name"],
             state=state,
             reason=reason,
+            warning=facts["warning"],
             totals=totals,
             achieved_rate=achieved,
             allowed_rate=allowed,

@@ -24,8 +24,8 @@ CLEAN = {
     if not name.startswith(("POSTROOM_", "AWS_"))
 }
 KEYS = (
-    "id name state reason total pending sending accepted rejected suppressed ambiguous cancelled "
-    "expired invalid duplicate delivered bounced complained achieved_rate allowed_rate "
+    "id name state reason warning total pending sending accepted rejected suppressed ambiguous "
+    "cancelled expired invalid duplicate delivered bounced complained achieved_rate allowed_rate "
     "eta_seconds started_at finished_at key created_at"
 )
 ACCOUNT_KEYS = (

@@ -10,9 +10,12 @@ from threading import Thread
 import msgspec
 import pytest
 
-from postroom.model import BadRow, CampaignId, State
+from postroom.errors import BadInputError
+from postroom.model import BadRow, CampaignId, Recipient, State
+from postroom.records import status_record
 from postroom.settings import Settings
 from postroom.store.connection import Store
+from postroom.template import Templates
 from producers.patience import StopRequested
 from producers.producer import Producer
 from tests.support.office import Office, campaign
@@ -95,13 +98,95 @@ def test_only_the_first_thousand_bad_rows_are_kept_but_all_are_counted(office: O
     assert rows == list(range(1, 1_001))
 
 
-def test_latin_1_is_read_with_a_warning(office: Office) -> None:
-    campaign_id = ship(office, "email,name\na@x.example,Jürg\n".encode("latin-1"))
-    office.split(campaign_id)
-    assert office.recipients(campaign_id)[0].fields == {"name": "Jürg"}
+def test_windows_1252_is_read_and_the_status_says_so(office: Office, tmp_path: Path) -> None:
+    source = "email,name\na@x.example,12 € Jürg\n".encode("cp1252")
+    campaign_id = ship(office, source)
+    status = office.split(campaign_id)
+    assert office.recipients(campaign_id)[0].fields == {"name": "12 € Jürg"}
     (warning,) = office.post.bad_rows(campaign_id)
     assert (warning.row, warning.kind) == (2, "warning")
-    assert office.post.status(campaign_id).totals.invalid == 0
+    assert status.warning == "row 2: not UTF-8, read as Windows-1252: look at '€'"
+    assert status_record(status)["warning"] == status.warning
+    assert (status.totals.invalid, status.state) == (0, State.SENDING)
+    (tmp_path / "rows").write_bytes(source)
+    named = office.post.submit(campaign(), source=(tmp_path / "rows").as_uri()).id
+    assert office.split(named).warning == "row 2: not UTF-8, read as Windows-1252: from here on"
+
+
+@pytest.mark.parametrize("given", ["file", "iterable"])
+def test_a_blank_field_is_lacking_and_the_default_applies(office: Office, given: str) -> None:
+    people = [("a", "Ann"), ("b", ""), ("c", "  ")]
+    changes = {"subject": "Hello {{ name }}!", "defaults": {"name": "friend"}}
+    if given == "file":
+        rows = "".join(f"{one}@x.example,{name}\n" for one, name in people)
+        campaign_id = ship(office, f"email,name\n{rows}".encode(), **changes)
+    else:
+        records = [{"email": f"{one}@x.example", "name": name} for one, name in people]
+        campaign_id = office.submitted(records, **changes)
+    office.split(campaign_id)
+    templates = Templates(campaign(**changes))
+    values = map(templates.values, office.recipients(campaign_id))
+    said = [templates.message(one).subject for one in values]
+    assert said == ["Hello Ann!", "Hello friend!", "Hello friend!"]
+
+
+def test_a_field_may_be_kept_blank(office: Office) -> None:
+    source = b"email,name\na@x.example,\n"
+    kept = ship(office, source, text="{{ name }}", keep_blank=["name"])
+    office.split(kept)
+    assert office.recipients(kept)[0].fields == {"name": ""}
+    asked = ship(office, source, text="{% if name %}{{ name }}{% endif %}")
+    assert office.split(asked).totals.pending == 1
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_list_of_which_nobody_can_be_mailed_halts_and_tells_every_row(
+    office: Office, strict: bool
+) -> None:
+    campaign_id = ship(office, b"email\nnobody\nno one\n", strict=strict)
+    status = office.split(campaign_id)
+    assert status.state is State.HALTED
+    assert status.reason == "none of 2 rows can be mailed: row 2: no @ in the address"
+    assert (status.totals.total, status.totals.invalid) == (0, 2)
+    assert [row.row for row in office.post.bad_rows(campaign_id)] == [2, 3]
+    office.post.resume(campaign_id)
+    assert office.split(campaign_id).state is State.HALTED
+    assert [row.row for row in office.post.bad_rows(campaign_id)] == [2, 3]
+
+
+def test_an_empty_iterable_is_a_finished_campaign_of_nobody(office: Office) -> None:
+    status = office.split(office.submitted(iter(())))
+    assert (status.state, status.totals.total) == (State.FINISHED, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("a@x.example", "a str is one, where many are due"),
+        (b"a@x.example", "a bytes is one"),
+        ({"email": "a@x.example"}, "a dict is one"),
+        (Recipient("a@x.example"), "a Recipient is one"),
+        (7, "a int is no iterable"),
+        ([{"mail": "a@x.example"}], "none of 1 can be mailed; recipient 1: no `email`"),
+    ],
+)
+def test_what_is_no_list_of_people_is_refused_at_submit(
+    office: Office, given: object, why: str
+) -> None:
+    with pytest.raises(BadInputError, match=why):
+        office.submitted(given)
+    assert office.post.list() == []
+
+
+def test_the_addresses_may_stand_in_another_column(office: Office) -> None:
+    given = [{"Work Mail": "a@x.example", "email": "b@x.example"}]
+    campaign_id = office.post.submit(campaign(), given, email_column="Work Mail").id
+    office.split(campaign_id)
+    assert office.emails(campaign_id) == ["a@x.example"]
+    table = io.BytesIO(b"Work Mail;email\nc@x.example;x\n")
+    campaign_id = office.post.submit(campaign(), raw=table, email_column="Work Mail").id
+    office.split(campaign_id)
+    assert office.emails(campaign_id) == ["c@x.example"]
 
 
 def test_suppressed_addresses_stay_in_the_books_and_are_not_pending(office: Office) -> None:
@@ -114,12 +199,12 @@ def test_suppressed_addresses_stay_in_the_books_and_are_not_pending(office: Offi
     assert outcomes["person4@x.example"] == ("pending", "")
 
 
-@pytest.mark.parametrize("rows", [[], ["nobody"], ["a@x.example"]])
+@pytest.mark.parametrize("rows", [[], ["a@x.example"]])
 def test_a_campaign_with_nobody_to_mail_is_finished_at_once(
     office: Office, rows: list[str]
 ) -> None:
     office.post.suppress("a@x.example", "bounced")
-    campaign_id = office.submitted([{"email": row} for row in rows] or [{"email": "nobody"}])
+    campaign_id = office.submitted(rows)
     status = office.split(campaign_id)
     assert (status.state, status.finished_at is None) == (State.FINISHED, False)
     client, keys = office.store.client, office.store.keys.campaign(campaign_id)
@@ -127,12 +212,18 @@ def test_a_campaign_with_nobody_to_mail_is_finished_at_once(
     assert client.smembers(office.store.keys.live) == set()
 
 
-def test_strict_halts_at_the_first_bad_row_and_lets_nothing_go(office: Office) -> None:
-    source = table(3_000) + b"nobody,N\n" + table(10, start=5_000)[len("email,name\n") :]
+def test_strict_halts_with_all_bad_rows_and_lets_nothing_go(office: Office) -> None:
+    source = table(3_000) + b"nobody,N\n" + table(9_000, start=5_000)[len("email,name\n") :]
+    source += b"no one,N\n"
     campaign_id = ship(office, source, strict=True, batch_size=10)
     status = office.split(campaign_id)
     assert status.state is State.HALTED
-    assert status.reason == "row 3002: no @ in the address; strict: nothing was sent"
+    assert status.reason == (
+        "2 rows cannot be mailed, the first being row 3002: no @ in the address; "
+        "strict: nothing was sent; submit a mended list"
+    )
+    assert [row.row for row in office.post.bad_rows(campaign_id)] == [3_002, 12_003]
+    assert status.totals.invalid == 2
     assert due_now(office, campaign_id) == 0
     assert office.store.client.llen("postroom:celery:batches") == 0
 

@@ -18,8 +18,10 @@ import pytest
 from postroom import address, campaign_file, checks, recipients, sandbox
 from postroom.cli import following, rows, wording
 from postroom.errors import PostroomError
+from postroom.fields import Fields
+from postroom.intake import encoding, form, header
 from postroom.intake.lines import Lines
-from postroom.intake.rows import read_rows
+from postroom.intake.reading import read_rows
 from postroom.intake.unpacking import unpacked
 from postroom.logs import redact_addresses
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
@@ -76,6 +78,10 @@ RENDERED = Mailing(
 )
 
 
+BLANKS = Fields(frozenset(), frozenset({"name"}))
+NAMED = Fields(frozenset({"name"}), frozenset())
+
+
 def split_in_bits(text: str) -> Iterator[bytes]:
     raw = text.encode("utf-8", "surrogatepass")
     return (raw[at : at + 512] for at in range(0, len(raw), 512))
@@ -85,17 +91,17 @@ def as_csv(text: str) -> None:
     cells = [text[at : at + CELL] for at in range(0, len(text), CELL)]
     rows_ = "".join(f'a{at}@example.com,"{cell}"\n' for at, cell in enumerate(cells))
     lines = Lines(split_in_bits(f"email,name\n{rows_}"))
-    list(read_rows(lines, frozenset()))
+    list(read_rows(lines, BLANKS))
 
 
 def as_json_line(text: str) -> None:
     lines = Lines(split_in_bits(json.dumps({"email": text, "name": text}) + "\n"))
-    list(read_rows(lines, frozenset()))
+    list(read_rows(lines, BLANKS))
 
 
 def as_header(text: str) -> None:
-    delimiter = recipients.delimiter_of(text)
-    recipients.header_of(recipients.cells_of(text, delimiter=delimiter), delimiter=delimiter)
+    delimiter = header.delimiter_of(text)
+    header.header_of(header.cells_of(text, delimiter=delimiter), delimiter=delimiter)
 
 
 def seen_in_the_simulator(text: str) -> None:
@@ -127,11 +133,18 @@ PASSES: dict[str, Callable[[str], object]] = {
     ),
     "a header of a file": as_header,
     "the first bytes of a file": lambda text: recipients.check_start(
-        text.encode("utf-8", "surrogatepass"), frozenset({"name"})
+        text.encode("utf-8", "surrogatepass"), Fields(frozenset({"name"}), frozenset())
     ),
-    "the name of a field": recipients.field_name,
+    "the name of a field": header.field_name,
     "a CSV file": as_csv,
     "a JSON Lines file": as_json_line,
+    "a word that is not UTF-8": lambda text: encoding.odd_word(text.encode("utf-16", "replace")),
+    "what a file is": lambda text: form.format_of(b"[" + text.encode("utf-8", "replace")),
+    "a line with the separator": lambda text: header.start_of([f"sep={text}", text]),
+    "a header that is nearly right": lambda text: header.check_header(
+        header.header_of(["email", *text.split(",")], delimiter=","),
+        Fields(frozenset({"name"}), frozenset()),
+    ),
     "a name on a terminal": wording.printable,
     "a reason that is followed": lambda text: following.patience(
         replace(STATUS, reason=text), replace(STATUS, reason=f"{text}1")
@@ -188,7 +201,7 @@ def test_a_file_that_is_looked_at_costs_no_more_than_its_length(shape: str, tmp_
     def look(text: str) -> None:
         made.write_text(f"{json.dumps(text)} = 1")
         people.write_text(f"email,name\na@example.com,{text}\n")
-        for read in (lambda: campaign_file.read(made), lambda: rows.first(people)):
+        for read in (lambda: campaign_file.read(made), lambda: rows.nth(str(people), None)):
             with suppress(PostroomError):
                 read()
 

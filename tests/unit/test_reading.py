@@ -1,6 +1,7 @@
 """Bytes of any kind become rows; a bad row is told by its number and harms no other."""
 
 import gzip
+import json
 import random
 import tracemalloc
 from collections.abc import Iterator
@@ -8,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from postroom.errors import BadInputError, UnreadableSourceError
+from postroom.fields import NONE, Fields
 from postroom.intake.lines import MAX_LINE, Lines
-from postroom.intake.rows import read_rows
+from postroom.intake.reading import read_rows
 from postroom.intake.seen import Seen
 from postroom.intake.sieve import Sieve
 from postroom.intake.unpacking import unpacked
@@ -24,13 +26,13 @@ def in_pieces(source: bytes, size: int) -> Iterator[bytes]:
 
 
 def read(
-    source: bytes, *, size: int = 1 << 20, required: frozenset[str] = frozenset()
+    source: bytes, *, size: int = 1 << 20, fields: Fields = NONE
 ) -> tuple[list[Row], list[tuple[int, str, str]], Lines]:
     """Return the good rows with their numbers, the bad ones, and the lines as they were left."""
     lines = Lines(unpacked(in_pieces(source, size)))
     good: list[Row] = []
     bad: list[tuple[int, str, str]] = []
-    for rows in read_rows(lines, required):
+    for rows in read_rows(lines, fields, quoting=True):
         for at, email in enumerate(rows.emails):
             fields = {n: column[at] for n, column in rows.fields.items() if column[at] is not None}
             good.append((rows.numbers[at], email, fields))
@@ -60,15 +62,67 @@ BOTH = [(2, "a@x.example", {"name": "Änn"}), (3, "b@x.example", {"name": "Bo"})
 )
 def test_a_table_is_read_whatever_wrote_it_and_wherever_it_is_cut(source: bytes, size: int) -> None:
     good, bad, lines = read(source, size=size)
-    assert (good, bad, lines.not_utf8) == (BOTH, [], None)
+    assert (good, bad, lines.odd) == (BOTH, [], None)
 
 
 @pytest.mark.parametrize("size", [1, 5, 1 << 20])
-def test_lines_that_are_not_utf_8_are_read_as_latin_1_with_a_warning(size: int) -> None:
-    source = "email,name\na@x.example,Ün\n".encode() + "b@x.example,Jürg\n".encode("latin-1")
+def test_lines_that_are_not_utf_8_are_windows_1252_and_said_with_row_and_word(size: int) -> None:
+    source = 'email,name\na@x.example,"Ün\r\nund"\n'.encode()
+    source += b"b@x.example,Mr O\x92Neill \x96 12 \x80\nc@x.example,\x84x\x93\n"
+    good, bad, _ = read(source, size=size)
+    assert [row[2]["name"] for row in good] == ["Ün\r\nund", "Mr O\u2019Neill \u2013 12 €", "„x“"]
+    assert bad == [(3, "warning", "not UTF-8, read as Windows-1252: look at 'O\u2019Neill'")]
+
+
+def test_of_a_source_that_somebody_named_the_row_is_told_and_no_word() -> None:
+    lines = Lines(iter([b"email,name\na@x.example,J\xfcrg\n"]))
+    (rows,) = read_rows(lines, NONE)
+    assert [row.reason for row in rows.bad] == ["not UTF-8, read as Windows-1252: from here on"]
+
+
+def test_bytes_that_windows_leaves_undefined_are_what_browsers_take_them_for() -> None:
+    good, _, _ = read(b"email,name\na@x.example,\x80\x81\x8d\x8f\x90\x9d\xff\n")
+    assert good[0][2] == {"name": "€\x81\x8d\x8f\x90\x9dÿ"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 20])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_by_its_mark(encoding: str, size: int) -> None:
+    source = ("\ufeff" + CSV.replace("Änn", "Ä🎉\u0a0dnn")).encode(encoding)
     good, bad, lines = read(source, size=size)
-    assert [row[2]["name"] for row in good] == ["Ün", "Jürg"]
-    assert (bad, lines.not_utf8) == ([], 3)
+    assert (good[0][2], bad, lines.odd) == ({"name": "Ä🎉\u0a0dnn"}, [], None)
+    packed, _, _ = read(gzip.compress(source, mtime=0), size=size)
+    assert packed == good
+
+
+@pytest.mark.parametrize(
+    "source", ["sep=;\nemail;name\na@x.example;Änn\nb@x.example;Bo\n", CSV.replace(",", "|")]
+)
+def test_other_separators_are_read_and_excels_line_is_no_row(source: str) -> None:
+    assert read(source.encode())[0] == BOTH
+
+
+def test_the_row_of_a_word_is_right_behind_excels_line() -> None:
+    _, bad, _ = read(b"sep=;\nemail;name\na@x.example;A\nb@x.example;J\xfcrg\n")
+    assert [row for row, _, _ in bad] == [3]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_who_has_a_field_blank_lacks_it(form: str) -> None:
+    people = [("a", "Ann"), ("b", ""), ("c", " \t\u00a0"), ("d", "Di")]
+    if form == "csv":
+        source = "email,name,note\n" + "".join(f"{one}@x.example,{name},\n" for one, name in people)
+    else:
+        given = [{"email": f"{one}@x.example", "name": name, "note": ""} for one, name in people]
+        source = "".join(f"{json.dumps(one)}\n" for one in given)
+    lacking = Fields(frozenset(), frozenset({"name"}))
+    named = [row[2].get("name") for row in read(source.encode(), fields=lacking)[0]]
+    assert named == ["Ann", None, None, "Di"]
+    good, bad, _ = read(source.encode(), fields=Fields(frozenset({"name"}), frozenset({"name"})))
+    assert [row[1] for row in good] == ["a@x.example", "d@x.example"]
+    assert {reason.partition(",")[0] for _, _, reason in bad} == {"'name' is blank"}
+    kept, bad, _ = read(source.encode(), fields=Fields(frozenset({"name"}), frozenset()))
+    assert ([row[2]["name"] for row in kept], bad) == ([name for _, name in people], [])
 
 
 def test_quoted_cells_may_hold_newlines_quotes_and_commas() -> None:
@@ -99,7 +153,18 @@ def test_a_quote_that_is_never_closed_costs_its_row_and_says_so() -> None:
     good, bad, _ = read(f'email,name\na@x.example,Ann\nb@x.example,"Bo\n{rest}'.encode())
     assert good[0][1] == "a@x.example"
     assert bad[0][0] == 3
-    assert "is a quote never closed?" in bad[0][2]
+    assert "is a quote opened in row 3 and never closed?" in bad[0][2]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_quote_that_is_open_at_the_end_is_told_by_its_row_and_what_it_cost(end: str) -> None:
+    source = f'email,name,more\na@x.example,Ann,1\nb@x.example,"Bo,2\nc@x.example,C,3\nd,D,4{end}'
+    good, bad, _ = read(source.encode())
+    assert [row[1] for row in good] == ["a@x.example"]
+    told = "a quote opened in row 3 is never closed; it swallows the 2 lines after it"
+    assert bad == [(3, "invalid", told)]
+    with pytest.raises(BadInputError, match="a quote opened in row 1 is never closed"):
+        read(b'email,"name\na@x.example,Ann\n')
 
 
 def test_an_unnamed_column_is_no_merge_field() -> None:
@@ -119,7 +184,7 @@ def test_bad_json_lines_are_told_apart() -> None:
         b'{"email":"a@x.example","name":"Ann"}\nnonsense\n[1]\n{"name":"Bo"}\n{"email":7}\n'
         b'{"email":"c@x.example"}\n{"email":"d@x.example","name":"Di"}'
     )
-    good, bad, _ = read(source, required=frozenset({"name"}))
+    good, bad, _ = read(source, fields=Fields(frozenset({"name"}), frozenset()))
     assert [row[1] for row in good] == ["a@x.example", "d@x.example"]
     assert [(row, reason.split(":")[0]) for row, _, reason in bad] == [
         (2, "not JSON"),
@@ -141,7 +206,7 @@ def test_two_spellings_of_one_json_field_are_the_same_field() -> None:
     source = (
         b'{"email":"a@x.example","first name":"Ann"}\n{"email":"b@x.example","first_name":"Bo"}'
     )
-    good, bad, _ = read(source, required=frozenset({"first_name"}))
+    good, bad, _ = read(source, fields=Fields(frozenset({"first_name"}), frozenset()))
     assert [row[2] for row in good] == [{"first_name": "Ann"}, {"first_name": "Bo"}]
     assert bad == []
 
@@ -152,9 +217,10 @@ def test_json_rows_that_each_bring_other_fields_are_refused_before_they_fill_the
         read(b"".join(rows), size=1 << 20)
 
 
-def test_json_in_latin_1_is_read_with_a_warning() -> None:
-    good, bad, lines = read('{"email":"a@x.example","name":"Jürg"}\n'.encode("latin-1"))
-    assert (good[0][2], bad, lines.not_utf8) == ({"name": "Jürg"}, [], 1)
+def test_json_in_another_encoding_is_read_with_a_warning() -> None:
+    good, bad, _ = read('{"email":"a@x.example","name":"Jürg €"}\n'.encode("cp1252"))
+    assert good[0][2] == {"name": "Jürg €"}
+    assert bad == [(1, "warning", "not UTF-8, read as Windows-1252: look at 'Jürg'")]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +229,7 @@ def test_json_in_latin_1_is_read_with_a_warning() -> None:
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty"),
         (b"name\nAnn\n", "no column `email`"),
-        ("email\n".encode("utf-16"), "UTF-16"),
+        ("name\n".encode("utf-16"), "no column `email`"),
         (b"email," + b"x" * 200_000 + b"\n", "the header cannot be read"),
         (b'email,"' + b"x\n" * 100_000, "the header cannot be read"),
     ],
@@ -212,7 +278,7 @@ def test_the_sieve_drops_bad_and_repeated_addresses_and_keeps_the_spelling() -> 
         b"email\nAnn@X.example\nann@x.EXAMPLE\nno address\n c@x.example \n"
         + "d@bücher.example\nD@xn--bcher-kva.example\n".encode()
     )
-    (rows,) = read_rows(Lines(in_pieces(source, 1 << 20)), frozenset())
+    (rows,) = read_rows(Lines(in_pieces(source, 1 << 20)), NONE)
     recipients = Sieve().sift(rows)
     assert recipients.emails == ["Ann@X.example", "c@x.example", "d@xn--bcher-kva.example"]
     assert recipients.keys == ["ann@x.example", "c@x.example", "d@xn--bcher-kva.example"]

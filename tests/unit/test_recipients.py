@@ -4,17 +4,15 @@ import tracemalloc
 import pytest
 
 from postroom.errors import BadInputError
+from postroom.fields import NONE, Fields
+from postroom.intake.form import Format, format_of
+from postroom.intake.header import delimiter_of, header_of
 from postroom.model import Recipient
-from postroom.recipients import (
-    Format,
-    check_start,
-    delimiter_of,
-    format_of,
-    header_of,
-    json_lines,
-)
+from postroom.recipients import check_start, json_lines
 
-NAME = frozenset({"first_name"})
+NAME = Fields(
+    frozenset({"first_name"}), frozenset({"first_name"}), {"first_name": "subject, line 1"}
+)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +20,7 @@ NAME = frozenset({"first_name"})
     [
         (b"email,name\n", Format.CSV),
         (b'{"email": "x"}\n', Format.JSON_LINES),
-        (b'\xef\xbb\xbf \n{"email": "x"}\n', Format.JSON_LINES),
+        (b' \n{"email": "x"}\n', Format.JSON_LINES),
         (b"", Format.CSV),
     ],
 )
@@ -30,14 +28,31 @@ def test_the_format_shows_in_the_first_bytes(start: bytes, found: Format) -> Non
     assert format_of(start) is found
 
 
-def test_utf_16_is_refused_by_name() -> None:
-    with pytest.raises(BadInputError, match="UTF-16; save it as UTF-8"):
-        format_of("email\n".encode("utf-16"))
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"PK\x03\x04\x14\0[Content_Types].xml", "an Excel workbook; save it as CSV UTF-8"),
+        (b"PK\x03\x04people.csv", "a zip file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook; save it as CSV UTF-8"),
+        (b"\x89PNG\r\n", "a PNG image"),
+        (b'[{"email": "a@x.example"}]', "a JSON array; write one object a line"),
+        (b'[\n  {"email"', "a JSON array"),
+    ],
+)
+def test_what_is_no_list_of_recipients_is_called_by_its_name(start: bytes, what: str) -> None:
+    with pytest.raises(BadInputError, match=what):
+        check_start(start, NAME)
 
 
 @pytest.mark.parametrize(
     ("line", "delimiter"),
-    [("email,a;b\n", ","), ("a;email\n", ";"), ("E-Mail\tb\n", "\t"), ("nothing;here", ",")],
+    [
+        ("email,a;b\n", ","),
+        ("a;email\n", ";"),
+        ("E-Mail\tb\n", "\t"),
+        ("a|email\n", "|"),
+        ("nothing;here", ";"),
+    ],
 )
 def test_the_delimiter_is_the_one_that_shows_an_email_column(line: str, delimiter: str) -> None:
     assert delimiter_of(line) == delimiter
@@ -53,6 +68,9 @@ def test_column_names_become_names_that_templates_can_use() -> None:
     ("cells", "line"),
     [
         (["name"], "no column `email` in the header (found: name)"),
+        (["E-Mail-Adresse"], "`E-Mail-Adresse` holds the addresses, say --email-column 'E-Mail-Ad"),
+        (["id", "Email Address"], "--email-column 'Email Address'"),
+        (["mail"], "--email-column 'mail'"),
         (["ann@example.com"], "the first line looks like a row"),
         (["email", "a b", "a-b"], "column 3 of the header has the name of column 2: 'a_b'"),
         (["email", "E-mail"], "column 2 of the header has the name of column 1: 'email'"),
@@ -78,10 +96,29 @@ def test_a_file_that_has_what_the_templates_need_is_let_in(start: bytes) -> None
     check_start(start, NAME)
 
 
+def test_the_column_of_the_addresses_may_be_named() -> None:
+    check_start(b"E-Mail-Adresse;first name;email\n", NAME, email="E-Mail-Adresse")
+    with pytest.raises(BadInputError, match="no column `Mail` in the header"):
+        check_start(b"email,first name\n", NAME, email="Mail")
+
+
+@pytest.mark.parametrize("start", ["sep=;\r\nemail;first name\r\n", "sep=|\nemail|first name\n"])
+def test_excels_line_with_the_separator_is_no_header(start: str) -> None:
+    check_start(start.encode(), NAME)
+    check_start(start.encode("utf-16"), NAME)
+
+
+def test_a_field_that_is_nearly_a_column_is_asked_for() -> None:
+    with pytest.raises(
+        BadInputError, match=r"^subject, line 1: no column first_name; did you mean firstname\?"
+    ):
+        check_start(b"email,firstname\n", NAME)
+
+
 @pytest.mark.parametrize(
     ("start", "line"),
     [
-        (b"email,name\n", "no column first_name, which the templates use"),
+        (b"email,city\n", "no column first_name, which the templates use"),
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
         (b"\x1f\x8bnonsense", "the gzip file is broken"),
@@ -105,7 +142,7 @@ def test_of_a_bomb_of_zeros_no_more_is_unpacked_than_is_looked_at() -> None:
 
 def test_a_service_may_hand_over_addresses_mappings_and_recipients() -> None:
     given = ["a@x.example", {"email": "b@x.example", "n": 1}, Recipient("c@x.example", {"n": 2})]
-    assert [line.strip() for line in json_lines(given)] == [
+    assert [line.strip() for line in json_lines(given, NONE)] == [
         b'{"email":"a@x.example"}',
         b'{"email":"b@x.example","n":1}',
         b'{"n":2,"email":"c@x.example"}',
@@ -128,4 +165,23 @@ def nested(depth: int) -> list[object]:
 )
 def test_anything_else_is_refused_with_its_place(wrong: object) -> None:
     with pytest.raises(BadInputError, match="recipient 2: "):
-        list(json_lines(["a@x.example", wrong]))  # type: ignore[list-item]
+        list(json_lines(["a@x.example", wrong], NONE))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ([{"mail": "a@x.example"}] * 3, "none of 3 can be mailed; recipient 1: no `email`"),
+        (["nobody"], "none of 1 can be mailed; recipient 1: no @ in the address"),
+        ([{"email": "a@x.example", "first name": " "}], "no 'first_name', which the templates use"),
+    ],
+)
+def test_a_list_of_which_nobody_can_be_mailed_is_refused(given: list[object], why: str) -> None:
+    with pytest.raises(BadInputError, match=why):
+        list(json_lines(given, NAME))  # type: ignore[arg-type]
+    good = {"email": "b@x.example", "first name": "Bo"}
+    assert len(list(json_lines([*given, good], NAME))) == len(given) + 1  # type: ignore[list-item]
+
+
+def test_a_list_of_nobody_is_a_list() -> None:
+    assert list(json_lines([], NONE)) == []

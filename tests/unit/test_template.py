@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from postroom.errors import BadInputError
+from postroom.fields import fields_of
 from postroom.model import Campaign, Recipient, SenderName
 from postroom.sandbox import Field, plain_placeholders
-from postroom.template import Message, Templates, UnrenderableError, check, required_fields
+from postroom.template import Message, Templates, UnrenderableError, check
 
 
 def campaign(**parts: Any) -> Campaign:
@@ -53,7 +54,7 @@ class TestCheck:
 class TestRequiredFields:
     def test_are_those_of_all_parts(self) -> None:
         made = campaign(subject="{{ a }}", html="{% if b %}{{ c }}{% endif %}", text="{{ d.e }}")
-        assert required_fields(made) == {"a", "b", "c", "d"}
+        assert fields_of(made).required == {"a", "b", "c", "d"}
 
     def test_are_not_those_with_a_default_nor_ours(self) -> None:
         made = campaign(
@@ -61,21 +62,21 @@ class TestRequiredFields:
             defaults={"a": "friend"},
             unsubscribe_url="https://a.example/{{ email }}/{{ token }}",
         )
-        assert required_fields(made) == {"token"}
+        assert fields_of(made).required == {"token"}
 
     def test_are_not_those_the_template_itself_sets_or_guards(self) -> None:
         text = (
             "{% set x = 1 %}{{ x }}{% for i in range(3) %}{{ i }}{{ loop.index }}{% endfor %}"
             "{{ name|default('friend') }}{% if city is defined %}{{ city }}{% endif %}"
         )
-        assert required_fields(campaign(text=text)) == frozenset()
+        assert fields_of(campaign(text=text)).required == frozenset()
 
     def test_a_default_filter_at_one_place_does_not_cover_another(self) -> None:
-        assert required_fields(campaign(text="{{ a|default('x') }} {{ a }}")) == {"a"}
+        assert fields_of(campaign(text="{{ a|default('x') }} {{ a }}")).required == {"a"}
 
     def test_a_column_named_unsubscribe_url_is_needed_by_the_url_template(self) -> None:
         made = campaign(unsubscribe_url="{{ unsubscribe_url }}")
-        assert required_fields(made) == {"unsubscribe_url"}
+        assert fields_of(made).required == {"unsubscribe_url"}
 
 
 class TestMessage:
