@@ -9,6 +9,7 @@ from postroom.errors import BadInputError
 
 MAX_LENGTH: Final = 254
 MAX_LOCAL: Final = 64
+_BETWEEN: Final = (",", ";", " ", "\t", "\n", "|", "/")
 _TOO_LONG: Final = f"the address is longer than {MAX_LENGTH} characters"
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
@@ -41,6 +42,8 @@ def sendable(written: str) -> str:
     address = written.strip()
     if is_plain(address):
         return address
+    if more := _more_than_an_address(address):
+        raise NotAnAddressError(more)
     local, at, domain = address.rpartition("@")
     if not at:
         raise NotAnAddressError("no @ in the address" if address else "no address")
@@ -49,6 +52,18 @@ def sendable(written: str) -> str:
     if len(local) + 1 + len(domain) > MAX_LENGTH:
         raise NotAnAddressError(_TOO_LONG)
     return f"{local}@{domain}"
+
+
+def _more_than_an_address(text: str) -> str:
+    """Say what a cell holds that is more than one address, where that can be told."""
+    if text.lower().startswith("mailto:"):
+        return "a link: leave out `mailto:`"
+    if text.endswith(">") and "<" in text:
+        return "a display name beside the address: keep only what is between < and >"
+    # What stands in quotes before the @ may hold all of these.
+    if text.count("@") > 1 and not text.startswith('"') and any(one in text for one in _BETWEEN):
+        return "two addresses or more: one a row"
+    return ""
 
 
 def normal(address: str) -> str:

@@ -42,6 +42,15 @@ _KEYS: Final = [key.name for key in msgspec.structs.fields(_File)]
 _TIMES: Final = ("send_at", "not_after")
 _TEMPLATES: Final = ("html", "text")
 _MISSING: Final = re.compile(r"missing required field `(\w+)`")
+_HINTS: Final = (
+    ("Invalid value", 'strings want quotes, like sender = "news"'),
+    ("Expected '=' after a key", 'a line is a key and its value, like sender = "news"'),
+    ("Illegal character '\\n'", 'a text of several lines stands in """ … """'),
+    ("Expected newline or end of document", "quotes within quotes: put the outer ones as ' … '"),
+    ("Unterminated string", "a quote is never closed"),
+    ("Cannot overwrite a value", "a key is given twice"),
+)
+"""What people mean by what tomllib cannot read."""
 _CHOICES: Final = {"on_ambiguous": ", ".join(OnAmbiguous), "lane": ", ".join(Lane)}
 
 
@@ -54,7 +63,9 @@ def read(path: Path) -> Campaign:
         checked = msgspec.convert(table, _File)
         return _campaign(table, checked, path.parent)
     except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{path}: {error}") from None
+        said = str(error)
+        hint = next((f": {hint}" for words, hint in _HINTS if words in said), "")
+        raise BadInputError(f"{path}: {said}{hint}") from None
     except msgspec.ValidationError as error:
         raise BadInputError(f"{path}: {_where(error)}") from None
     except _KeyedError as error:

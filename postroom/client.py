@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import msgspec
 
@@ -11,8 +11,6 @@ from postroom import settings as settings_module
 from postroom.accounts import AccountStatus
 from postroom.address import normal, sendable
 from postroom.catalogue import Search
-from postroom.doctor import Complaint
-from postroom.janitor import Finding
 from postroom.model import (
     AccountName,
     BadRow,
@@ -33,6 +31,10 @@ from postroom.retrying import Retriable, Wanted
 from postroom.settings import Settings
 from postroom.shipping import Recipients
 from postroom.suppressing import suppress_many
+
+if TYPE_CHECKING:
+    from postroom.doctor import Complaint
+    from postroom.janitor import Finding
 
 
 class Postroom:
@@ -60,7 +62,8 @@ class Postroom:
         strict: bool = False,
         email_column: str | None = None,
     ) -> Submission:
-        """Hand in a campaign with its recipients, given in one of three ways:
+        """Hand in a campaign with its recipients, given in one of three ways.
+
         `recipients`: addresses, mappings with `email`, or `Recipient`s, from any iterable.
         `raw`: an open file of CSV or JSON Lines, gzip or not. `source`: where a producer reads
         such a file itself, `s3://bucket/key` or `file:///path`.
@@ -102,16 +105,16 @@ class Postroom:
         """
         return self._parts.preview.render(campaign, recipient)
 
-    def retriable(self, campaign_id: CampaignId) -> Sequence[Retriable]:
+    def retriable(self, campaign_id: str) -> Sequence[Retriable]:
         """Return whom `retry` could mail once more, by outcome and reason. Changes nothing.
 
         Raises `UnknownCampaignError`.
         """
-        return self._parts.retrier.retriable(campaign_id)
+        return self._parts.retrier.retriable(CampaignId(campaign_id))
 
     def retry(
         self,
-        campaign_id: CampaignId,
+        campaign_id: str,
         *,
         rejected: str | None = None,
         ambiguous: bool = False,
@@ -125,11 +128,11 @@ class Postroom:
         meant, `RefusedError` while the campaign is not over, and what `submit` raises.
         """
         wanted = Wanted(rejected=rejected, ambiguous=ambiguous, expired=expired)
-        return self._parts.retrier.retry(campaign_id, wanted)
+        return self._parts.retrier.retry(CampaignId(campaign_id), wanted)
 
-    def status(self, campaign_id: CampaignId) -> Status:
+    def status(self, campaign_id: str) -> Status:
         """Raises `UnknownCampaignError`."""
-        return self._parts.statuses.read(campaign_id)
+        return self._parts.statuses.read(CampaignId(campaign_id))
 
     def list(
         self,
@@ -150,7 +153,7 @@ class Postroom:
         )
 
     def watch(
-        self, campaign_id: CampaignId, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
+        self, campaign_id: str, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
     ) -> Iterator[Status]:
         """Yield how a campaign stands until it is over; its rate is that of the last seconds."""
         for status in paced(iter(lambda: self.status(campaign_id), None), clock.now):
@@ -159,57 +162,54 @@ class Postroom:
                 return
             sleep(interval)
 
-    def pause(self, campaign_id: CampaignId) -> None:
+    def pause(self, campaign_id: str) -> None:
         """Stop sending until `resume`. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._parts.steering.pause(campaign_id)
+        self._parts.steering.pause(CampaignId(campaign_id))
 
-    def resume(self, campaign_id: CampaignId) -> None:
+    def resume(self, campaign_id: str) -> None:
         """Go on after a pause or a halt, be it of the campaign or of its account.
 
         All else on a halted account goes on with it; one that a person paused stays paused.
         Raises `RefusedError`, `UnknownCampaignError`.
         """
-        self._parts.steering.resume(campaign_id)
+        self._parts.steering.resume(CampaignId(campaign_id))
 
-    def cancel(self, campaign_id: CampaignId) -> None:
+    def cancel(self, campaign_id: str) -> None:
         """Stop for good. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._parts.steering.cancel(campaign_id)
+        self._parts.steering.cancel(CampaignId(campaign_id))
 
     def accounts(self) -> Sequence[AccountStatus]:
         """Return how every account stands, by name."""
         return self._parts.accounts.all()
 
-    def account(self, account: AccountName) -> AccountStatus:
+    def account(self, account: str) -> AccountStatus:
         """Raises `BadInputError` when nobody knows the account."""
-        return self._parts.accounts.status(account)
+        return self._parts.accounts.status(AccountName(account))
 
-    def pause_account(self, account: AccountName) -> None:
-        """Stop all that is sent on an account until `resume_account`.
+    def pause_account(self, account: str) -> None:
+        """Stop all that is sent on an account. Raises `BadInputError` when nobody knows it."""
+        self._parts.accounts.pause(AccountName(account))
 
-        Raises `BadInputError` when nobody knows the account.
-        """
-        self._parts.accounts.pause(account)
-
-    def resume_account(self, account: AccountName) -> None:
+    def resume_account(self, account: str) -> None:
         """Let all campaigns and messages of an account go on, after a pause or a halt.
 
         Raises `BadInputError` when nobody knows the account.
         """
-        self._parts.accounts.resume(account)
+        self._parts.accounts.resume(AccountName(account))
 
     def report(
-        self, campaign_id: CampaignId, *, outcome: Outcome | Collection[Outcome] | None = None
+        self, campaign_id: str, *, outcome: Outcome | Collection[Outcome] | None = None
     ) -> Iterator[ReportRow]:
         """Yield what became of every recipient, or of those with such an outcome.
 
         Raises `UnknownCampaignError`.
         """
         only = {outcome} if isinstance(outcome, str) else set(outcome or Outcome)
-        return self._parts.reports.rows(campaign_id, only=only)
+        return self._parts.reports.rows(CampaignId(campaign_id), only=only)
 
-    def bad_rows(self, campaign_id: CampaignId) -> Sequence[BadRow]:
+    def bad_rows(self, campaign_id: str) -> Sequence[BadRow]:
         """Return the first thousand rows that nobody is mailed for, and why."""
-        return self._parts.reports.bad_rows(campaign_id)
+        return self._parts.reports.bad_rows(CampaignId(campaign_id))
 
     def suppress(self, address: str, reason: str) -> None:
         """Never mail an address again. Raises `BadInputError` when it is none."""
@@ -229,13 +229,13 @@ class Postroom:
         """Yield every suppressed address and why."""
         return iter(self._parts.suppression)
 
-    def examine(self) -> Sequence[Complaint]:
+    def examine(self) -> "Sequence[Complaint]":
         """Return what is wrong on Redis, and the command that mends it. Changes nothing."""
-        return self._parts.doctor.examine()
+        return self._parts.doctor().examine()
 
-    def repair(self) -> Sequence[Finding]:
+    def repair(self) -> "Sequence[Finding]":
         """Do at once what the workers' janitor does by itself; return what was repaired."""
-        return self._parts.doctor.repair()
+        return self._parts.doctor().repair()
 
     def close(self) -> None:
         self._parts.publisher.close()

@@ -76,7 +76,8 @@ class Campaign:
     """
 
     name: str
-    sender: SenderName
+    sender: str
+    """A name of the settings' `[senders]`."""
     subject: str
     html: str | None = None
     text: str | None = None

@@ -1,10 +1,10 @@
 """What a client consists of, put together once."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from postroom.accounts import Accounts
 from postroom.catalogue import Catalogue
-from postroom.doctor import Doctor
 from postroom.finishing import Finishing
 from postroom.preview import Preview
 from postroom.publish import Publisher
@@ -17,6 +17,9 @@ from postroom.store.report import Reports
 from postroom.store.status import StatusReader
 from postroom.store.suppression import Suppression
 from postroom.submitter import Submitter
+
+if TYPE_CHECKING:
+    from postroom.doctor import Doctor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,11 @@ class Parts:
     accounts: Accounts
     reports: Reports
     suppression: Suppression
-    doctor: Doctor
+    settings: Settings
+
+    def doctor(self) -> "Doctor":
+        """Loaded when somebody asks for it."""
+        return Doctor(self.store, self.settings, self.publisher)
 
 
 def put_together(settings: Settings) -> Parts:
@@ -58,5 +65,5 @@ def put_together(settings: Settings) -> Parts:
         accounts=accounts,
         reports=Reports(store),
         suppression=Suppression(store),
-        doctor=Doctor(store, settings, publisher),
+        settings=settings,
     )

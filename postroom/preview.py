@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from postroom.checks import check
 from postroom.errors import BadInputError
+from postroom.fields import fields_of, filled
 from postroom.messages import recipient_of
 from postroom.model import Campaign, Mail, Recipient
 from postroom.settings import Settings
@@ -22,7 +23,7 @@ class Preview:
 
     def render(self, campaign: Campaign, recipient: Recipient | Mapping[str, Any] | str) -> Mail:
         check(campaign, senders=self._settings.senders or self._directory.senders())
-        to = recipient_of(recipient)
+        to = filled(recipient_of(recipient), fields_of(campaign))
         templates = Templates(campaign)
         try:
             message = templates.message(templates.values(to))

@@ -6,16 +6,17 @@ twice or not at all.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache, partial
-from typing import Final
-
-import kombu.exceptions
-from celery import Celery
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Final
 
 from postroom import queues, redis_url
 from postroom.errors import StoreUnavailableError
 from postroom.model import BatchRef, CampaignId, Lane, OnFinish, State, Totals
 from postroom.settings import Redis as RedisSettings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 def transport_options(prefix: str) -> dict[str, object]:
@@ -36,13 +37,16 @@ def transport_options(prefix: str) -> dict[str, object]:
 
 
 class Publisher:
-    """Puts tasks on the queues. Raises `StoreUnavailableError` when the broker is away."""
+    """Puts tasks on the queues. Raises `StoreUnavailableError` when the broker is away.
+
+    Celery is loaded with the first task: who only asks how a campaign stands needs none of it.
+    """
 
     def __init__(self, settings: RedisSettings) -> None:
+        self._broker: Final = redis_url.broker(settings.url)
         self._settings: Final = settings
-        self._app: Final = self._celery(transport_options(settings.prefix))
-        self._foreign: Final = cache(self._foreign_app)
-        self._apps: Final = [self._app]
+        self._loading: Final = Lock()
+        self._apps: Final[dict[str | None, Celery]] = {}
 
     def split(self, campaign_id: CampaignId) -> None:
         """Ask the producers to cut a campaign into batches."""
@@ -64,26 +68,33 @@ class Publisher:
         """
         record = {"state": state.value, **asdict(totals)}
         label = f"<campaign {campaign_id} {state.value}>"
-        send = partial(self._foreign(on_finish.prefix).send_task, task_id=f"{campaign_id}-over")
+        send = partial(self._app(on_finish.prefix).send_task, task_id=f"{campaign_id}-over")
         _published(send, on_finish.task, on_finish.queue, [campaign_id, record], label)
 
     def _send(self, task: str, queue: str, args: list[object], label: str) -> None:
-        _published(self._app.send_task, task, queue, args, label)
+        _published(self._app().send_task, task, queue, args, label)
 
     def close(self) -> None:
-        for app in self._apps:
-            app.close()
+        with self._loading:
+            for app in self._apps.values():
+                app.close()
 
-    def _foreign_app(self, prefix: str) -> Celery:
-        """Return how a service's own Celery speaks to the same broker."""
-        app = self._celery({**transport_options(""), "global_keyprefix": prefix})
-        self._apps.append(app)
-        return app
+    def _app(self, foreign: str | None = None) -> "Celery":
+        """Return our Celery, or how a service's own with this prefix speaks to the same broker."""
+        with self._loading:
+            if foreign not in self._apps:
+                transport = transport_options(self._settings.prefix)
+                if foreign is not None:
+                    transport = {**transport_options(""), "global_keyprefix": foreign}
+                self._apps[foreign] = self._celery(transport)
+            return self._apps[foreign]
 
-    def _celery(self, transport: Mapping[str, object]) -> Celery:
+    def _celery(self, transport: Mapping[str, object]) -> "Celery":
+        from celery import Celery
+
         app = Celery("postroom", set_as_current=False)
         app.conf.update(
-            **redis_url.broker(self._settings.url),
+            **self._broker,
             # Nobody who publishes waits for a message: a half-open connection is given up soon.
             broker_transport_options={
                 **transport,
@@ -100,7 +111,9 @@ class Publisher:
 def _published(
     send: Callable[..., object], task: str, queue: str, args: list[object], label: str
 ) -> None:
+    from kombu.exceptions import OperationalError
+
     try:
         send(task, args=args, queue=queue, argsrepr=label, ignore_result=True)
-    except (kombu.exceptions.OperationalError, OSError) as error:
+    except (OperationalError, OSError) as error:
         raise StoreUnavailableError(f"the broker does not answer: {error}") from None

@@ -3,7 +3,7 @@
 kombu alone takes `rediss://` for encryption without verification, and would hand the password
 to whoever answers. redis-py's words in the address (`?ssl_cert_reqs=none`, `?ssl_ca_certs=…`)
 reach both; unless they say otherwise, certificate and host name are verified by both.
-Imports redis and `errors` only.
+Imports redis, when it is first used, and `errors` only.
 """
 
 import inspect
@@ -11,9 +11,6 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
-
-import redis
-from redis.connection import Connection, parse_url
 
 from postroom.errors import BadInputError
 
@@ -26,6 +23,9 @@ def checked(url: str) -> str:
 
     Raises `BadInputError`; its text holds no piece of the address that may be of a password.
     """
+    from redis import RedisError
+    from redis.connection import Connection
+
     try:
         parts, options = urlsplit(url), _options(url)
     except ValueError:
@@ -38,7 +38,7 @@ def checked(url: str) -> str:
     _refuse_unknown(parts, kind)
     try:
         kind(**options)  # Opens nothing.
-    except (TypeError, ValueError, redis.RedisError):
+    except (TypeError, ValueError, RedisError):
         names = ", ".join(sorted(parse_qs(parts.query)))
         raise BadInputError(
             f"{_WHERE}: a value is of no use in one of its options: {names}"
@@ -59,6 +59,8 @@ def broker(url: str) -> dict[str, Any]:
 
 
 def _options(url: str) -> dict[str, Any]:
+    from redis.connection import parse_url
+
     read: Callable[[str], dict[str, Any]] = parse_url
     return read(url)
 

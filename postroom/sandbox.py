@@ -30,6 +30,19 @@ _BREAK: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 
+_HINTS: Final = (
+    ("expected token 'end of print statement', got", "a field is one word, like first_name"),
+    ("unexpected char '#'", "a condition is {% if field %} … {% endif %}"),
+    ("unexpected '/'", "a condition is {% if field %} … {% endif %}"),
+    *(
+        (f"unexpected char {quote!r}", "quotes within {{ }} are straight ones")
+        for quote in "\u201c\u201d\u201e\u2018\u2019"
+    ),
+    ("expected token ':', got '}'", "a field has two braces on either side: {{ first_name }}"),
+)
+"""What people mean by what Jinja2 cannot read."""
+
+
 class Field(NamedTuple):
     """The place of one merge field in a template of plain placeholders."""
 
@@ -115,7 +128,9 @@ def compiled(part: str, source: str) -> Template:
     try:
         return _ENVIRONMENTS[part].from_string(source)
     except TemplateSyntaxError as error:
-        raise BadInputError(f"{part}, line {error.lineno}: {error.message}") from None
+        said = error.message or ""
+        hint = next((f": {hint}" for words, hint in _HINTS if words in said), "")
+        raise BadInputError(f"{part}, line {error.lineno}: {said}{hint}") from None
     except (RecursionError, MemoryError):
         raise BadInputError(f"{part}, line 1: too deeply nested") from None
 

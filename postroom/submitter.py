@@ -21,6 +21,7 @@ from postroom.model import (
     CampaignId,
     Message,
     Recipient,
+    SenderName,
     Source,
     Submission,
 )
@@ -128,7 +129,7 @@ class Submitter:
         check(campaign, senders=self._known_senders())
         if sender := self._settings.senders.get(campaign.sender):
             return AccountName(sender.account)
-        account = Directory(self._store).account_of(campaign.sender)
+        account = Directory(self._store).account_of(SenderName(campaign.sender))
         if account is None:
             raise BadInputError(f"sender: {campaign.sender!r} is unknown")
         return account

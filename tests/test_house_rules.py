@@ -91,7 +91,7 @@ def functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef
 
 def floor(name: str) -> int:
     head = ".".join(name.split(".")[:2])
-    return FLOORS.get(head, CLIENT_FLOOR) if name != "postroom" else 0
+    return FLOORS.get(head, CLIENT_FLOOR)
 
 
 # --- imports -------------------------------------------------------------------------------
@@ -362,14 +362,16 @@ def test_the_licence_is_apache_2() -> None:
     assert "END OF TERMS AND CONDITIONS" in text
 
 
-def test_the_wheel_has_one_name_at_the_top_and_carries_the_processes_below_it(tmp_path: Path) -> None:
+def test_the_wheel_has_one_name_at_the_top_and_carries_the_processes_below_it(
+    tmp_path: Path,
+) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"postroom"}
-    assert "postroom/default.toml" in names
+    assert {"postroom/default.toml", "postroom/py.typed"} <= names
     # The processes, in a folder of their own: at the top they would collide with a service's.
     carried = {f"postroom/_processes/{name}" for name in ("worker/app.py", "producers/app.py")}
     assert carried | {"postroom/_processes/simulator/page.html"} <= names

@@ -51,7 +51,7 @@ class Compiler:
         account = self.waiting(self.records.account, campaign_id)
         sender = self.senders.get(campaign.sender)
         if sender is None or sender.account != account:
-            raise self._unknown(campaign.sender, account)
+            raise self._unknown(SenderName(campaign.sender), account)
         try:
             mailing = Mailing(campaign_id, campaign, sender)
         except BadInputError as fault:

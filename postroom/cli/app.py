@@ -1,10 +1,12 @@
 """Every command in one place, and what typer itself has to complain about."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+from postroom import __version__
 from postroom.cli import (
     accounts,
     checking,
@@ -16,6 +18,7 @@ from postroom.cli import (
     submitting,
     suppressing,
 )
+from postroom.cli.console import say
 from postroom.cli.flags import Command, Group
 from postroom.errors import BadInputError, PostroomError
 
@@ -48,6 +51,28 @@ app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.doctor)
 app.add_typer(accounts.account, rich_help_panel=_TROUBLE)
 app.command(cls=Command, rich_help_panel=_LOCAL)(local.up)
 app.command(cls=Command, rich_help_panel=_LOCAL)(local.demo)
+
+
+def _said_version(*, wanted: bool) -> None:
+    if wanted:
+        say(f"postroom {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda wanted: _said_version(wanted=wanted),
+            help="Say the version and end.",
+        ),
+    ] = False,
+) -> None:
+    """Send email campaigns through Amazon SES: nobody twice, nobody lost."""
 
 
 def invoke(arguments: Sequence[str]) -> int:

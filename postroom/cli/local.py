@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 from types import FrameType
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import typer
@@ -19,7 +19,7 @@ from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.following import follow
 from postroom.cli.session import opened, without_password
 from postroom.cli.submitting import handed_in
-from postroom.cli.wording import many, printable
+from postroom.cli.wording import count, many, printable
 from postroom.errors import BadInputError, PostroomError
 from postroom.localstack import simulator
 from postroom.localstack.stack import LocalStack, Shape, checkout
@@ -28,6 +28,7 @@ from postroom.model import State, Status
 from postroom.records import status_record
 
 _LOOK_SECONDS: Final = 0.5
+_MAIL_LINES: Final = 12
 _EXAMPLE: Final = Path("examples/welcome")
 _DEMO: Final = Shape(rate=25, quota=50_000, latency_ms=60)
 """Slow enough to watch."""
@@ -111,10 +112,11 @@ def demo(*, as_json: AsJson = False) -> None:
             console.print(f"Redis  {without_password(stack.redis_url)}\nSES    {stack.ses_url}\n")
             ended = _send_the_sample(stack)
             taken = _check_books(ended, stack)
+            mail = simulator.last_mail(stack.ses_url) if stack.own_ses else {}
     if as_json:
-        say_json({"status": status_record(ended), "ses": taken})
+        say_json({"status": status_record(ended), "ses": taken, "mail": mail})
     else:
-        _sum_up(ended, taken)
+        _sum_up(ended, taken, mail)
 
 
 def _send_the_sample(stack: LocalStack) -> Status:
@@ -143,16 +145,23 @@ def _check_books(ended: Status, stack: LocalStack) -> dict[str, int]:
     return taken
 
 
-def _sum_up(ended: Status, taken: dict[str, int]) -> None:
+def _sum_up(ended: Status, taken: dict[str, int], mail: Mapping[str, Any]) -> None:
     sys.stdout.flush()
     out = tables()
     out.print()
+    if mail:
+        out.print("One of the mails, as its reader sees it:\n")
+        out.print(_quoted(mail))
+        out.print()
     out.print(view.books(ended.totals))
-    out.print()
     law = "The books balance: everybody is in exactly one state"
     if taken:
         law += f", and the SES counts {taken['accepted']} mails and no duplicate"
-    out.print(f"{law}. Nothing is left running.")
+    out.print(
+        f"\nA list of {count(ended.totals.total)} people and a template became "
+        f"{many(ended.totals.accepted, 'mail')}, at the rate that the SES allowed.\n{law}.\n"
+        "The SES was a local one: nothing went out. Nothing is left running."
+    )
     out.print(
         "\nNext:\n"
         "  .venv/bin/postroom up        a stack that stays; its SES shows the mails in a browser\n"
@@ -160,6 +169,14 @@ def _sum_up(ended: Status, taken: dict[str, int]) -> None:
         "  examples/welcome/            the campaign that was sent\n"
         "  README.md                    sending for real, from your own service"
     )
+
+
+def _quoted(mail: Mapping[str, Any]) -> str:
+    """A mail in a few lines, its text set in."""
+    head = {"From": mail["from"], "To": ", ".join(mail["to"]), "Subject": mail["subject"]}
+    lines = [f"{name}: {value}" for name, value in head.items()]
+    lines += ["", *(mail["text"] or "").strip().splitlines()[:_MAIL_LINES]]
+    return "\n".join(f"  | {printable(line)}".rstrip() for line in lines)
 
 
 def _starting(stack: LocalStack, shape: Shape) -> str:

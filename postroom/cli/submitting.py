@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -84,20 +85,19 @@ def handed_in(
     """
     read = campaign_file.read(campaign)
     with fault_in(campaign, recipients):
+        hand_in = partial(post.submit, read, key=key, strict=strict, email_column=email_column)
+        if "://" in recipients:
+            looked, submission = Looked(), hand_in(source=recipients)
+        else:
+            template.check(read)
+            with rows.opened(recipients) as raw:
+                looked = rows.looked(raw, fields_of(read), email=email_column)
+                _refuse(looked, recipients, strict=strict)
+                submission = hand_in(raw=raw)
+    if submission.created:
         for advice in advice_on(read):
             notes().print(f"{campaign}: {printable(advice.detail)}", style="yellow")
-        if "://" in recipients:
-            return post.submit(
-                read, source=recipients, key=key, strict=strict, email_column=email_column
-            )
-        template.check(read)
-        with rows.opened(recipients) as raw:
-            looked = rows.looked(raw, fields_of(read), email=email_column)
-            _refuse(looked, recipients, strict=strict)
-            submission = post.submit(
-                read, raw=raw, key=key, strict=strict, email_column=email_column
-            )
-    _warn(looked, recipients, submission)
+        _warn(looked, recipients, submission)
     return submission
 
 

@@ -11,7 +11,7 @@ from postroom.cli.flags import Command, Group
 from postroom.cli.session import opened
 from postroom.cli.wording import many, printable
 from postroom.errors import BadInputError, RefusedError
-from postroom.recipients import UTF8_BOM, decoded
+from postroom.intake.encoding import UTF8_BOM, decoded
 
 suppress = typer.Typer(name="suppress", cls=Group, help="Addresses that are never mailed.")
 

@@ -22,6 +22,12 @@ def stats(url: str) -> dict[str, Any]:
     return asked(url, "stats")
 
 
+def last_mail(url: str) -> dict[str, Any]:
+    """Return the mail that was sent last, as its reader sees it."""
+    mails: list[dict[str, Any]] = asked(url, "mails?limit=1")["mails"]
+    return mails[0]
+
+
 def asked(url: str, what: str) -> dict[str, Any]:
     with _OPENER.open(f"{url}/_simulator/{what}", timeout=_TIMEOUT_SECONDS) as answer:
         given: dict[str, Any] = json.load(answer)

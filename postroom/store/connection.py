@@ -4,27 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
-
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Any, Final
 
 from postroom import redis_url
 from postroom.errors import StoreUnavailableError, UnsafeStoreError
 from postroom.settings import Redis as RedisSettings
 from postroom.store.keys import Keys
 
+if TYPE_CHECKING:
+    import redis
+
 _LUA: Final = Path(__file__).parent / "lua"
 
 # What Redis answers when it is there but will not do it now: a failover, a full memory, a
 # restart that still reads its file. redis-py takes the word off where it knows the error.
-_NOT_NOW_ERRORS: Final = (
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
-    redis.exceptions.NoScriptError,
+_NOT_NOW_ERRORS: Final = frozenset(
+    {"ReadOnlyError", "OutOfMemoryError", "ClusterDownError", "TryAgainError", "NoScriptError"}
 )
 _NOT_NOW: Final = (
     *("READONLY", "OOM", "LOADING", "MASTERDOWN", "NOREPLICAS", "MISCONF", "TRYAGAIN"),
@@ -49,7 +44,7 @@ class Store:
         with self._asking():
             return self._scripts(script)(keys=keys, args=args)
 
-    def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
+    def ask(self, command: "Callable[[redis.Redis], Any]") -> Any:
         """Run plain commands. Raises `StoreUnavailableError` when Redis cannot."""
         with self._asking():
             return command(self.client)
@@ -82,7 +77,12 @@ class Store:
         self.client.close()
 
 
-def _client(settings: RedisSettings, name: str) -> redis.Redis:
+def _client(settings: RedisSettings, name: str) -> "redis.Redis":
+    # A tenth of a second: paid by who connects, not by who imports.
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     return redis.Redis.from_url(
         redis_url.checked(settings.url),
         socket_timeout=settings.timeout_seconds,
@@ -97,12 +97,16 @@ def _client(settings: RedisSettings, name: str) -> redis.Redis:
 @contextmanager
 def asking() -> Iterator[None]:
     """Turn what redis-py raises while Redis is away into `StoreUnavailableError`."""
+    import redis
+
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise StoreUnavailableError(f"Redis does not answer: {error}") from None
     except redis.ResponseError as error:
-        if isinstance(error, _NOT_NOW_ERRORS) or any(word in str(error) for word in _NOT_NOW):
+        if _NOT_NOW_ERRORS & {kind.__name__ for kind in type(error).__mro__} or any(
+            word in str(error) for word in _NOT_NOW
+        ):
             raise StoreUnavailableError(f"Redis will not do it now: {error}") from None
         raise
 

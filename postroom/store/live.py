@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import redis
+from typing import TYPE_CHECKING, Final
 
 from postroom.errors import UnknownCampaignError
 from postroom.model import AccountName, Campaign, CampaignId, Lane
 from postroom.store.connection import Store
 from postroom.store.dispatch import Route
 from postroom.wire import decode_campaign
+
+if TYPE_CHECKING:
+    import redis
 
 _FIELDS: Final = (
     *("batch_size", "account", "lane", "weight", "steer", "halted", "sealed_at"),
@@ -116,7 +117,7 @@ class Live:
         return bool(taken)
 
     def _look(self, ids: Sequence[CampaignId]) -> list[LiveCampaign]:
-        def read(client: redis.Redis) -> list[list[bytes | None]]:
+        def read(client: "redis.Redis") -> list[list[bytes | None]]:
             pipeline = client.pipeline(transaction=False)
             for one in ids:
                 pipeline.hmget(self._store.keys.campaign(one).campaign, _FIELDS)

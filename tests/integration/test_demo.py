@@ -51,6 +51,7 @@ def test_the_demo_sends_to_everybody_and_leaves_nothing_running() -> None:
     told = json.loads(ran.stdout)
     status = told["status"]
     assert (status["state"], status["total"], status["accepted"]) == ("finished", 100, 100)
+    assert told["mail"]["subject"].endswith(", your account is ready")
     assert told["ses"] == {"accepted": 100, "duplicates": 0}
     assert running_with(mark) == []
 
@@ -60,4 +61,7 @@ def test_the_demo_tells_its_progress_without_a_terminal() -> None:
     assert ran.returncode == 0, ran.stderr
     assert "of 100" in ran.stderr
     assert "The books balance" in ran.stdout
+    assert "A list of 100 people and a template became 100 mails" in ran.stdout
+    assert "  | Subject: " in ran.stdout
+    assert "your account is ready" in ran.stdout
     assert "\x1b" not in ran.stdout + ran.stderr

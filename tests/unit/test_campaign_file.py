@@ -23,6 +23,7 @@ batch_size = 100
 lane = "transactional"
 weight = 2.5
 on_finish = { task = "shop.mail_done", queue = "shop" }
+keep_blank = ["token"]
 [headers]
 X-Shop = "autumn"
 [tags]
@@ -49,6 +50,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert read.on_finish == OnFinish(task="shop.mail_done", queue="shop")
     assert (read.headers, read.tags) == ({"X-Shop": "autumn"}, {"season": "autumn"})
     assert read.defaults == {"name": "you", "points": 3}
+    assert list(read.keep_blank) == ["token"]
 
 
 def test_what_is_left_out_has_the_defaults_of_the_model(tmp_path: Path) -> None:
@@ -66,6 +68,11 @@ def test_what_is_left_out_has_the_defaults_of_the_model(tmp_path: Path) -> None:
         ('zzz = "A"', "zzz: no such key"),
         ("name = 3\nsender = 's'\nsubject = 's'", "name: expected `str`, got `int`"),
         ('name = "A"\nsubject = \n', "Invalid value (at line 2, column 11)"),
+        ("sender = news", 'strings want quotes, like sender = "news"'),
+        ("sender news", "a line is a key and its value"),
+        ('text = "a\nb"', 'a text of several lines stands in """ … """'),
+        ('subject = "say "hi""', "quotes within quotes: put the outer ones as"),
+        ('name = "a"\nname = "b"', "a key is given twice"),
         ("send_at = 2026-12-01T08:00:00", "send_at: 2026-12-01 08:00:00 has no offset from UTC"),
         ("send_at = 2026-12-01", "send_at: 2026-12-01 has no offset from UTC"),
         ('not_after = "2026-12-01T08:00:00Z"', "not_after: write a date and time without quotes"),

@@ -243,3 +243,22 @@ class TestPlainPlaceholders:
     )
     def test_anything_more_is_left_to_jinja(self, source: str) -> None:
         assert plain_placeholders("text", source) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("{{ first name }}", "a field is one word, like first_name"),
+        ("{{#if x}}", "a condition is {% if field %}"),
+        ("{{/if}}", "a condition is {% if field %}"),
+        ("{{{ x }}}", "two braces on either side"),
+        ("{{ \u201cx\u201d }}", "quotes within {{ }} are straight ones"),
+    ],
+)
+def test_what_jinja_cannot_read_is_told_in_the_words_of_a_template_author(
+    text: str, hint: str
+) -> None:
+    with pytest.raises(BadInputError) as refused:
+        check(campaign(text=text))
+    assert str(refused.value).startswith("text, line 1: ")
+    assert hint in str(refused.value)
