@@ -82,7 +82,8 @@ def _take(reader: Iterator[list[str]], size: int, first: int) -> tuple[list[Any]
 
 def _unclosed(cell: str, row: int) -> str:
     swallowed = _breaks(cell) - cell.endswith(("\n", "\r"))
-    after = f"; it swallows the {swallowed:,} lines after it" if swallowed > 1 else ""
+    lines = "line" if swallowed == 1 else f"{swallowed:,} lines"
+    after = f"; it swallows the {lines} after it" if swallowed else ""
     return f"a quote opened in row {row} is never closed{after}"
 
 

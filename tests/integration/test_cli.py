@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import postroom
 from postroom import settings
 from postroom.localstack import simulator
 from postroom.localstack.stack import LocalStack, Shape
@@ -263,7 +264,7 @@ def test_check_asks_ses_and_says_how_long_it_takes(stack: LocalStack) -> None:
     ("campaign", "rows", "what", "level"),
     [
         (CAMPAIGN, "a@example.com,Ada\nnobody,Bo\n", "recipients", "warning"),
-        (CAMPAIGN.replace("Hello", "{{ 1/0 }}"), "a@example.com,A\n", "recipients", "problem"),
+        (CAMPAIGN.replace("Hello", "{{ 1/0 }}"), "a@example.com,A\n", "mails", "problem"),
         (CAMPAIGN, "", "recipients", "warning"),
         (f"{CAMPAIGN}not_after = 2020-01-01T00:00:00Z\n", "a@x.org,A\n", "not_after", "problem"),
     ],
@@ -278,6 +279,131 @@ def test_check_looks_at_the_first_rows_and_at_the_end(
     told = {one["what"]: one["level"] for one in json.loads(ran.stdout)["findings"]}
     assert told[what] == level
     assert ran.returncode == (level == "problem")
+
+
+BAD = "nobody,N\nperson1@EXAMPLE.com,Again\nann@example.com; bob@example.com,Two\n"
+
+
+def test_check_reads_every_row_and_tells_the_bad_ones(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=300)
+    with Path(people).open("a", encoding="utf-8") as more:
+        more.write(BAD)
+    run(stack, "suppress", "add", "person7@example.com")
+    bad = tmp_path / "bad.csv"
+    ran = run(stack, "check", toml, "-r", people, "--bad-rows", str(bad))
+    run(stack, "suppress", "remove", "person7@example.com")
+    assert ran.returncode == 0, ran.stdout
+    assert "299 can be mailed · 2 invalid · 1 repeated · 1 suppressed" in ran.stdout
+    assert "row 302: no @ in the address\n" in ran.stdout
+    assert "row 304: two addresses or more: one a row\n" in ran.stdout
+    assert [row["row"] for row in csv.DictReader(bad.open())] == ["302", "303", "304"]
+    told = json.loads(run(stack, "check", toml, "-r", people, "--json").stdout)
+    assert (told["recipients"], told["invalid"], told["duplicate"]) == (300, 2, 1)
+    assert [row["row"] for row in told["bad_rows"]] == [302, 303, 304]
+
+
+def test_strict_names_all_bad_rows_and_hands_nothing_in(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=20)
+    with Path(people).open("a", encoding="utf-8") as more:
+        more.write(BAD + "x\n" * 20)
+    for command in ("submit", "check"):
+        ran = run(stack, command, toml, "-r", people, "--strict")
+        assert ran.returncode == {"submit": 2, "check": 1}[command]
+        for row in (22, 24, *range(25, 45)):
+            assert f"row {row}: " in ran.stdout + ran.stderr
+    assert "22 rows cannot be mailed; strict: nothing was submitted" in run(
+        stack, "submit", toml, "-r", people, "--strict"
+    ).stderr.replace("\n", " ")
+
+
+def test_a_list_of_which_nobody_can_be_mailed_ends_with_1(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    toml, _ = files(tmp_path, people=0)
+    people = tmp_path / "unclosed.csv"
+    people.write_text('email,name\na@example.com,"Ann\nb@example.com,Bo\nc@example.com,C\n')
+    for more in ((), ("--wait",), ("--strict",)):
+        line = one_line(run(stack, "submit", toml, "-r", str(people), *more), 1)
+        assert "none of 1 row can be mailed; row 2: a quote opened in row 2 is never" in line
+        assert "it swallows the 2 lines after it" in line
+    ran = run(stack, "check", toml, "-r", str(people))
+    assert (ran.returncode, "0 can be mailed · 1 invalid" in ran.stdout) == (1, True)
+
+
+def test_submit_says_what_is_probably_not_meant_so(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=1, campaign=f'{CAMPAIGN}html = "*|FNAME|*"\n')
+    with Path(people).open("ab") as more:
+        more.write(b"b@example.com,O\x92Neill\nnobody,N\n")
+    ran = run(stack, "submit", toml, "-r", people, "--wait")
+    assert ran.returncode == 0, ran.stderr
+    campaign = ran.stdout.strip()
+    for said in (
+        "no one-click unsubscribe",
+        "*|FNAME|* is another system's tag",
+        "row 3: not UTF-8, read as Windows-1252: look at 'O\u2019Neill'",
+        f"postroom report {campaign} --bad-rows",
+    ):
+        assert said in ran.stderr
+    assert "look at 'O\u2019Neill'" in run(stack, "status", campaign).stdout
+    assert "O\u2019Neill" in str(status(stack, campaign)["warning"])
+    checked = run(stack, "check", toml, "-r", people).stdout
+    assert "!  unsubscribe" in checked
+    assert "!  merge tags" in checked
+    assert "look at 'O\u2019Neill'" in checked
+
+
+def test_recipients_come_from_stdin_and_the_address_from_any_column(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    toml, _ = files(tmp_path, people=0)
+    people = b"sep=;\nEmail Address;name\na@example.com;Ada\n"
+
+    def piped(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "postroom.cli", *arguments]
+        return subprocess.run(
+            command, env=stack.environ, input=people, capture_output=True, timeout=120, check=False
+        )
+
+    refused = piped("submit", toml, "-r", "-")
+    assert b"--email-column 'Email Address'" in refused.stderr
+    named = ("--email-column", "Email Address")
+    ran = piped("submit", toml, "-r", "-", *named, "--wait")
+    assert ran.returncode == 0, ran.stderr
+    assert status(stack, ran.stdout.decode().strip())["accepted"] == 1
+    assert b"1 can be mailed" in piped("check", toml, "-r", "-", *named).stdout
+    assert b"Subject: Hello Ada" in piped("render", toml, "-r", "-", *named).stdout
+
+
+def test_a_field_that_is_nearly_a_column_is_the_campaigns_fault(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    toml, people = files(tmp_path, people=1, campaign=CAMPAIGN.replace("{{ name", "{{ nme"))
+    line = one_line(run(stack, "submit", toml, "-r", people), 2)
+    assert f"{toml}: subject, line 1: no column nme; did you mean name?" in line
+
+
+def test_render_shows_from_whom_and_to_whom(stack: LocalStack) -> None:
+    toml, people = str(WELCOME / "campaign.toml"), str(WELCOME / "recipients.csv")
+    lines = run(stack, "render", toml, "-r", people, "--row", "3").stdout.splitlines()
+    assert lines[0].startswith("From: ")
+    assert lines[1].startswith("To: bjorn")
+
+
+def test_check_says_when_a_campaign_starts(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=1, campaign=f"{CAMPAIGN}send_at = 2126-12-01T08:00:00Z\n")
+    assert "starts at 2126-12-01 08:00 UTC" in run(stack, "check", toml, "-r", people).stdout
+
+
+def test_a_campaign_that_reached_nobody_ends_with_1(stack: LocalStack, tmp_path: Path) -> None:
+    run(stack, "suppress", "add", "person0@example.com")
+    toml, people = files(tmp_path, people=1)
+    ran = run(stack, "submit", toml, "-r", people, "--wait")
+    run(stack, "suppress", "remove", "person0@example.com")
+    assert (ran.returncode, "finished  1 of 1" in ran.stderr) == (1, True)
+
+
+def test_the_version_is_told(stack: LocalStack) -> None:
+    assert run(stack, "--version").stdout == f"postroom {postroom.__version__}\n"
 
 
 def test_help_does_not_ask_for_the_value_of_a_flag(stack: LocalStack) -> None:
@@ -315,7 +441,7 @@ def test_other_bad_input_is_one_line_too(stack: LocalStack, tmp_path: Path) -> N
         (("submit", toml, "-r", "ftp://x/y"), "s3://"),
         (("sbmit",), "No such command 'sbmit'"),
         (("suppress",), "Missing command"),
-        (("report", "x", "--outcome", "lost"), "'lost'"),
+        (("report", "x", "--outcome", "lost"), "'--outcome': 'lost' is not one of"),
         (("render", toml, "--row", "2"), "--row"),
     ):
         assert fault in one_line(run(stack, *arguments), 2)

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from postroom import address, campaign_file, checks, recipients, sandbox
+from postroom.advice import advice_on
 from postroom.cli import following, rows, wording
 from postroom.errors import PostroomError
-from postroom.fields import Fields
+from postroom.fields import Fields, filled
 from postroom.intake import encoding, form, header
 from postroom.intake.lines import Lines
 from postroom.intake.reading import read_rows
@@ -145,6 +146,10 @@ PASSES: dict[str, Callable[[str], object]] = {
         header.header_of(["email", *text.split(",")], delimiter=","),
         Fields(frozenset({"name"}), frozenset()),
     ),
+    "advice on a campaign": lambda text: list(
+        advice_on(campaign(subject=text, text=text, html=text))
+    ),
+    "who lacks a field": lambda text: filled(of_name(text), BLANKS),
     "a name on a terminal": wording.printable,
     "a reason that is followed": lambda text: following.patience(
         replace(STATUS, reason=text), replace(STATUS, reason=f"{text}1")

@@ -3,13 +3,14 @@
 import gzip
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from rich.console import Console
 
 from postroom import clock
-from postroom.cli import following, rows, sampling, view, wording
+from postroom.cli import checking, following, rows, sampling, view, wording
+from postroom.cli.console import notes, tables
 from postroom.cli.session import without_password
 from postroom.errors import BadInputError
 from postroom.estimate import time_needed
@@ -195,3 +196,49 @@ def test_a_row_that_is_not_there_is_said(tmp_path: Path) -> None:
     path.write_text("email\na@example.com\n", encoding="utf-8")
     with pytest.raises(BadInputError, match=r"recipients\.csv: no recipient in row 9"):
         rows.nth(str(path), 9)
+
+
+def test_a_campaign_that_reached_nobody_is_no_success_in_green() -> None:
+    done = replace(STATUS, state=State.FINISHED, finished_at=1.0, reason="")
+    nobody = replace(done, totals=Totals(total=10, rejected=10))
+    assert view.in_vain(nobody)
+    assert view.style_of(nobody) == "bold yellow"
+    for fine in (done, replace(done, totals=Totals())):
+        assert not view.in_vain(fine)
+        assert view.style_of(fine) == "bold green"
+
+
+def test_a_warning_stands_below_the_books_and_on_the_line() -> None:
+    warned = replace(STATUS, warning="row 2: not UTF-8")
+    assert "row 2: not UTF-8" in view.line(warned)
+    console = Console(width=100)
+    with console.capture() as drawn:
+        console.print(view.block(warned))
+    assert "row 2: not UTF-8" in drawn.get()
+    assert status_record(warned)["warning"] == "row 2: not UTF-8"
+
+
+def test_what_others_wrote_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    tables().print(view.table([replace(STATUS, name="a:fire:b", reason="root:x:0")]))
+    notes().print("on :fire:")
+    said = capsys.readouterr()
+    assert "a:fire:b" in said.out
+    assert "root:x:0" in said.out
+    assert "on :fire:" in said.err
+
+
+class Asked(NamedTuple):
+    findings: tuple[()] = ()
+    rate: float | None = 10.0
+    quota: float | None = 150.0
+    sent: float | None = 0.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "level", "left"),
+    [(0.0, "ok", "150 of 150 left"), (150.0, "warning", "0 of 150 left"), (151, "warning", "0 of")],
+)
+def test_a_quota_that_is_spent_is_a_warning(sent: float, level: str, left: str) -> None:
+    (_, quota), _ = checking._limits(Asked(sent=sent), 10)
+    assert quota.level == level
+    assert quota.detail.startswith(left)

@@ -163,6 +163,8 @@ def test_a_quote_that_is_open_at_the_end_is_told_by_its_row_and_what_it_cost(end
     assert [row[1] for row in good] == ["a@x.example"]
     told = "a quote opened in row 3 is never closed; it swallows the 2 lines after it"
     assert bad == [(3, "invalid", told)]
+    _, bad, _ = read(f'email,name\na@x.example,"Ann\nb,B{end}'.encode())
+    assert bad[0][2].endswith("; it swallows the line after it")
     with pytest.raises(BadInputError, match="a quote opened in row 1 is never closed"):
         read(b'email,"name\na@x.example,Ann\n')
 
