@@ -1,6 +1,5 @@
 """The examples of docs/enqueue.md work as they stand there, but for the addresses."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,18 +11,15 @@ from postroom import settings
 from postroom.client import Postroom
 from postroom.localstack.stack import LocalStack, Shape
 from postroom.model import CampaignId, Outcome, State
+from tests.support.pages import examples, headings
 from tests.support.waiting import wait_until
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "enqueue.md"
+PAGE = "enqueue.md"
 CLEAN = {
     name: value
     for name, value in settings.environment().items()
     if not name.startswith(("POSTROOM_", "AWS_"))
 }
-
-
-def examples(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +38,18 @@ def run(stack: LocalStack, code: str) -> str:
     return ran.stdout
 
 
-def test_the_examples_for_frameworks_are_python() -> None:
-    django, fastapi, cron = examples("py")
-    for code in (django, fastapi, cron):
-        compile(code, "docs/enqueue.md", "exec")
+@pytest.mark.parametrize(
+    ("page", "heading"), [(page, one) for page in (PAGE, "testing.md") for one in headings(page)]
+)
+def test_every_example_is_python(page: str, heading: str) -> None:
+    for code in examples(page, heading):
+        compile(code, f"docs/{page}", "exec")
 
 
 def test_the_script_for_cron_runs_and_a_second_run_is_the_same_campaign(
     stack: LocalStack, tmp_path: Path
 ) -> None:
-    *_, cron = examples("py")
+    [cron] = examples(PAGE, "In a script that cron runs")
     people = tmp_path / "people.csv"
     people.write_text("email,first_name\nada@example.com,Ada\n", encoding="utf-8")
     code = cron.replace('"people.csv"', repr(str(people)))
@@ -60,7 +58,7 @@ def test_the_script_for_cron_runs_and_a_second_run_is_the_same_campaign(
 
 
 def test_the_python_client_hands_in_a_campaign(stack: LocalStack) -> None:
-    python, *_ = examples("python")
+    [python] = examples(PAGE, "From Python")
     campaign, _ = run(stack, python).split()
     with Postroom(settings=settings.load(stack.environ)) as post:
         *_, ended = post.watch(CampaignId(campaign), 0.1)
@@ -68,7 +66,7 @@ def test_the_python_client_hands_in_a_campaign(stack: LocalStack) -> None:
 
 
 def test_a_message_to_one_person_arrives(stack: LocalStack) -> None:
-    _, message, _ = examples("python")
+    [message] = examples(PAGE, "One mail to one person")
     sent, _ = run(stack, message).split()
     assert run(stack, message).split()[0] == sent
     with Postroom(settings=settings.load(stack.environ)) as post:
@@ -80,10 +78,28 @@ def test_a_message_to_one_person_arrives(stack: LocalStack) -> None:
 def test_plain_celery_hands_in_a_campaign(stack: LocalStack, tmp_path: Path) -> None:
     people = tmp_path / "people.csv"
     people.write_text("email,first_name\nada@example.com,Ada\n", encoding="utf-8")
-    *_, celery = examples("python")
+    [celery] = examples(PAGE, "As a Celery task")
     assert "import postroom" not in celery
     # Another key than the example before it.
     code = celery.replace("/srv/shared/people.csv", str(people)).replace("autumn-2026", "celery")
     run(stack, code)
     with Postroom(settings=settings.load(stack.environ)) as post:
         wait_until(lambda: post.list(1) and post.list(1)[0].totals.accepted == 1, "it is sent")
+
+
+def test_plain_celery_sends_a_few_recipients_in_its_message(stack: LocalStack) -> None:
+    [celery] = examples(PAGE, "A few recipients in the message itself")
+    run(stack, celery)
+    with Postroom(settings=settings.load(stack.environ)) as post:
+        wait_until(lambda: post.list(key="shifts-today"), "it is submitted")
+        *_, ended = post.watch(post.list(key="shifts-today")[0].id, 0.1)
+    assert (ended.state, ended.totals.accepted) == (State.FINISHED, 2)
+
+
+def test_a_coroutine_hands_in_a_campaign_without_stopping_the_loop(stack: LocalStack) -> None:
+    [example] = examples(PAGE, "In asyncio")
+    code = example.replace("Postroom()", f"Postroom({stack.redis_url!r})")
+    code += 'print(asyncio.run(announce("Loop", ["ada@example.com"])))'
+    with Postroom(settings=settings.load(stack.environ)) as post:
+        *_, ended = post.watch(CampaignId(run(stack, code).strip()), 0.1)
+    assert ended.totals.accepted == 1

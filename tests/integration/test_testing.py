@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from postroom import settings
+from tests.support.service_tests import run_tests, written
 
 ROOT = Path(__file__).parent.parent.parent
 CONFTEST = """
@@ -99,40 +99,23 @@ def test_of_a_service_with_a_worker_itself(postroom):
 
 def service(folder: Path, **tests: str) -> Path:
     files = {"conftest": CONFTEST, "shop": SHOP, **tests}
-    for name, text in files.items():
-        (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    return folder
-
-
-def run_tests(python: str, folder: Path) -> tuple[int, str]:
-    """Run the tests of a service; return how they ended, and what was said."""
-    ran = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "."],
-        cwd=folder,
-        # A Redis of real life must never be emptied.
-        env=settings.environment() | {"POSTROOM_REDIS_URL": "redis://127.0.0.1:1/0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    return ran.returncode, ran.stdout + ran.stderr
+    return written(folder, {f"{name}.py": text for name, text in files.items()})
 
 
 def test_a_services_tests_read_the_mails(tmp_path: Path) -> None:
-    code, said = run_tests(sys.executable, service(tmp_path, test_shop=TESTS))
+    code, said = run_tests(service(tmp_path, test_shop=TESTS))
     assert code == 0, said
     assert "3 passed" in said
 
 
 def test_a_services_tests_may_have_real_processes(tmp_path: Path) -> None:
     own = {"worker": "", "test_own": OWN_WORKER_TEST.replace("(postroom)", "()")}
-    code, said = run_tests(sys.executable, service(tmp_path, test_stack=STACK_TEST, **own))
+    code, said = run_tests(service(tmp_path, test_stack=STACK_TEST, **own))
     assert code == 0, said
 
 
 def test_a_service_with_a_package_of_such_a_name_is_told_what_to_use(tmp_path: Path) -> None:
-    code, said = run_tests(sys.executable, service(tmp_path, worker="", test_own=OWN_WORKER_TEST))
+    code, said = run_tests(service(tmp_path, worker="", test_own=OWN_WORKER_TEST))
     assert code == 1
     assert "has a package `worker` itself" in said
     assert "use the fixture postroom_stack" in said
@@ -148,7 +131,6 @@ def test_the_wheel_is_enough_in_an_empty_environment(tmp_path: Path) -> None:
     install = [python, "-m", "pip", "install", "-q", f"postroom[testing] @ {wheel.as_uri()}"]
     subprocess.run(install, check=True, capture_output=True)
     folder = tmp_path / "service"
-    folder.mkdir()
-    code, said = run_tests(python, service(folder, test_shop=TESTS, test_stack=STACK_TEST))
+    code, said = run_tests(service(folder, test_shop=TESTS, test_stack=STACK_TEST), python=python)
     assert code == 0, said
     assert "4 passed" in said
