@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
-from postroom.errors import LeaseLostError, RefusedError, UnknownCampaignError
+from postroom.errors import (
+    LeaseLostError,
+    RefusedError,
+    StoreUnavailableError,
+    UnknownCampaignError,
+)
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim, NotClaimed
@@ -146,7 +151,9 @@ class Janitor:
         if self.books.finish(campaign.id):
             if campaign.route:
                 self.line.drop(campaign.id, campaign.route.account, campaign.route.lane)
-            self.tell_end(campaign.id)
+            # One queue of some service may take nothing: the others are told.
+            with suppress(StoreUnavailableError):
+                self.tell_end(campaign.id)
             self.steering.retire(campaign.id)
 
     def _ask_for_split(self, campaign: LiveCampaign) -> None:

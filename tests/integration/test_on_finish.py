@@ -124,6 +124,21 @@ def test_a_worker_that_dies_at_the_end_is_followed_by_the_janitor(
     assert live(office) == []
 
 
+def test_a_death_between_the_task_and_the_note_repeats_the_same_task(
+    office: Office, post: Post, serve: Serve
+) -> None:
+    campaign_id = made(office)
+    post.worker.sender.send(BatchRef(campaign_id=campaign_id, number=0), owner="dead")
+    one = finishing(office)
+    due = one.callbacks.due(campaign_id)
+    assert due is not None
+    one.publisher.finished(due.on_finish, campaign_id, due.state, due.totals)  # And then it dies.
+    post.worker.upkeep().janitor.sweep(now=office.store.seconds())
+    heard = serve()
+    wait_until(lambda: len(heard()) == 2, "the service is told twice", seconds=30)
+    assert heard()[0] == heard()[1]
+
+
 def test_nobody_is_told_before_the_end_and_a_broken_broker_delays_it(
     office: Office, post: Post
 ) -> None:
@@ -141,6 +156,20 @@ def test_nobody_is_told_before_the_end_and_a_broken_broker_delays_it(
     finishing(office).tell(campaign_id)
     assert queue.llen("shop") == 1
     assert live(office) == []
+
+
+def test_a_queue_that_takes_nothing_keeps_the_janitor_from_no_other_campaign(
+    office: Office, post: Post
+) -> None:
+    both = [made(office), made(office)]
+    for campaign_id in both:
+        post.worker.sender.send(BatchRef(campaign_id=campaign_id, number=0), owner="dead")
+    other = made(office, OnFinish(task="shop.mail_done", queue="other"))
+    post.worker.sender.send(BatchRef(campaign_id=other, number=0), owner="dead")
+    office.store.client.set("shop", "no list: nothing can be published")
+    post.worker.upkeep().janitor.sweep(now=office.store.seconds())
+    assert live(office) == sorted(both)
+    assert office.store.client.llen("other") == 1
 
 
 @pytest.mark.parametrize(
