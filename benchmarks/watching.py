@@ -36,6 +36,9 @@ class Watch:
     room: Lab
     store: Store
 
+    def accepted_in_all(self) -> int:
+        return int(simulator.stats(self.room.stack.ses_url)["accepted"])
+
     def accepted(self, campaign_id: CampaignId) -> int:
         stats = simulator.stats(self.room.stack.ses_url)
         return int(stats["accepted_per_campaign"].get(campaign_id, 0))
