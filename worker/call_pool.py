@@ -21,6 +21,10 @@ _KEPT_PART: Final = 8
 """One in so many places takes transactional mail only, as with a worker's slots."""
 _LOOK_SECONDS: Final = 0.1
 """How often who waits for a place looks whether the process stops."""
+_GATHER_PART: Final = 4
+_GATHER_SECONDS: Final = 0.05
+"""Who is first in line waits so long for one in so many places: a call costs four scripts,
+however many mails go in it, and to take single places as they come made a mail a third dearer."""
 
 
 class CallPool:
@@ -36,19 +40,21 @@ class CallPool:
         self._changed: Final = threading.Condition()
         self._lines: Final[Mapping[Lane, deque[object]]] = {lane: deque() for lane in Lane}
         self._kept: Final = {Lane.TRANSACTIONAL: 0, Lane.BULK: size // _KEPT_PART}
+        self._gather: Final = max(1, size // _GATHER_PART)
         self._free = size
 
-    def reserve(self, lane: Lane) -> "Reservation":
-        """Wait in line for one place.
+    def reserve(self, lane: Lane, most: int) -> "Reservation":
+        """Wait in line for places: at least one, up to `most` of what is free then.
 
         Bulk mail leaves some free, so that transactional mail never waits behind slow bulk.
         Raises `BudgetExhaustedError` when the wait is long or the process stops.
         """
         with self._changed:
-            self._wait_for_room(lane)
-            self._free -= 1
+            self._wait_for_room(lane, min(most, self._gather))
+            places = min(most, self._free_for(lane))
+            self._free -= places
             self._changed.notify_all()
-        return Reservation(self, lane)
+        return Reservation(self, lane, places)
 
     def room(self, lane: Lane) -> int:
         """How many more places could be taken now without taking anybody's turn."""
@@ -73,22 +79,30 @@ class CallPool:
             return [call(items[0])]
         return list(self._threads.map(call, items))
 
-    def _wait_for_room(self, lane: Lane) -> None:
+    def _wait_for_room(self, lane: Lane, enough: int) -> None:
         until = self._clock() + self._max_wait
-        line, mine = self._lines[lane], object()
+        line, mine, first_at = self._lines[lane], object(), None
         line.append(mine)
         try:
-            while line[0] is not mine or not self._free_for(lane):
-                if self._stopping():
-                    raise BudgetExhaustedError("the worker is stopping", seconds=0.0)
-                if self._clock() >= until:
-                    raise BudgetExhaustedError(
-                        "as many SendEmail calls as one worker makes are in flight", seconds=0.0
-                    )
-                self._changed.wait(_LOOK_SECONDS)
+            while True:
+                if line[0] is mine:
+                    first_at = self._clock() if first_at is None else first_at
+                    gathering = self._clock() - first_at < _GATHER_SECONDS
+                    if self._free_for(lane) >= (enough if gathering else 1):
+                        return
+                self._check_wait(until)
+                self._changed.wait(_LOOK_SECONDS if first_at is None else _GATHER_SECONDS)
         finally:
             line.remove(mine)
             self._changed.notify_all()
+
+    def _check_wait(self, until: float) -> None:
+        if self._stopping():
+            raise BudgetExhaustedError("the worker is stopping", seconds=0.0)
+        if self._clock() >= until:
+            raise BudgetExhaustedError(
+                "as many SendEmail calls as one worker makes are in flight", seconds=0.0
+            )
 
     def _room(self, lane: Lane) -> int:
         return 0 if self._lines[lane] else self._free_for(lane)
@@ -102,10 +116,10 @@ class CallPool:
 class Reservation:
     """Places that one batch holds until its calls are settled. Used by one thread."""
 
-    def __init__(self, pool: CallPool, lane: Lane) -> None:
+    def __init__(self, pool: CallPool, lane: Lane, places: int) -> None:
         self._pool: Final = pool
         self._lane: Final = lane
-        self._places = 1
+        self._places = places
 
     def __enter__(self) -> Self:
         return self
@@ -113,15 +127,23 @@ class Reservation:
     def __exit__(self, *_: object) -> None:
         self._pool.give_back(self._places)
 
-    def room(self) -> int:
-        """How many places could be held at this moment."""
-        return self._places + self._pool.room(self._lane)
+    @property
+    def places(self) -> int:
+        """How many are held."""
+        return self._places
 
-    def widen(self, most: int) -> int:
-        """Hold up to `most` places, as many as are free at this moment; return how many."""
+    def narrow(self) -> None:
+        """Hold one place only: who waits for the rate holds up no account that does not."""
+        self.fit(1)
+
+    def fit(self, most: int) -> int:
+        """Hold `most` places, or as many as are free at this moment; return how many."""
         if most > self._places:
             self._places += self._pool.take(most - self._places, self._lane)
-        return min(most, self._places)
+        elif most < self._places:
+            self._pool.give_back(self._places - most)
+            self._places = most
+        return self._places
 
     def run(self, call: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
         """Make a call for each item at once, in the places held."""

@@ -112,9 +112,10 @@ class Caller:
         delivery, route = work.posting.delivery, work.posting.route
         chosen = work.next()
         bulk = delivery.goes_bulk(len(chosen), alone=chosen[0] in work.alone)
-        with delivery.reserve(route.lane, bulk=bulk) as places:
-            grant = self.limiter.take(route.account, self._ask(work, len(chosen), places))
-            most = grant.recipients if places is None else places.widen(grant.recipients)
+        with delivery.reserve(route.lane, len(chosen), bulk=bulk) as places:
+            ask, narrow = self._ask(work, len(chosen), places), places.narrow if places else None
+            grant = self.limiter.take(route.account, ask, before_waiting=narrow)
+            most = places.fit(grant.recipients) if places else grant.recipients
             begun = self._begin(work, grant, chosen[:most], places)
             verdicts = begun.call.deliver(begun.gate)
             self._settle(work, begun, verdicts)

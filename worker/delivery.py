@@ -85,16 +85,18 @@ class Delivery:
             return False
         return self.mode == "bulk" or (recipients > 1 and not self.rest.on(self.account))
 
-    def reserve(self, lane: Lane, *, bulk: bool) -> AbstractContextManager[Reservation | None]:
-        """Take a place for SendEmail calls; a bulk call runs on its batch's own thread.
+    def reserve(
+        self, lane: Lane, most: int, *, bulk: bool
+    ) -> AbstractContextManager[Reservation | None]:
+        """Take places for up to `most` SendEmail calls; a bulk call runs on its batch's thread.
 
         Raises `BudgetExhaustedError`.
         """
-        return nullcontext() if bulk else self.calls.reserve(lane)
+        return nullcontext() if bulk else self.calls.reserve(lane, min(most, _SINGLE_CHUNK))
 
     def call_size(self, places: Reservation | None) -> int:
-        """Return the most recipients that one call takes now."""
-        return self.bulk_call_size if places is None else min(_SINGLE_CHUNK, places.room())
+        """Return the most recipients that one call takes."""
+        return self.bulk_call_size if places is None else places.places
 
     def rest_bulk(self) -> None:
         """Go over to SendEmail for a while."""

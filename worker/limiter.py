@@ -34,8 +34,10 @@ class Limiter:
     stopping: Callable[[], bool]
     max_wait_seconds: float
 
-    def take(self, account: AccountName, ask: Ask) -> Grant:
-        """Wait until up to what is wanted may be sent.
+    def take(
+        self, account: AccountName, ask: Ask, *, before_waiting: Callable[[], None] | None = None
+    ) -> Grant:
+        """Wait until up to what is wanted may be sent; `before_waiting` is called ahead of a wait.
 
         Raises `BudgetExhaustedError` when the wait would be long or the process stops, and
         `AccountHaltedError`. Nothing is sent on any of them.
@@ -54,6 +56,8 @@ class Limiter:
                 # Overtaken again and again: the batch is put back before its lease lapses.
                 self.purse.withdraw(account, ask.waiter)
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=0.0)
+            if before_waiting:
+                before_waiting()
             self.sleep(answer.seconds)
             waited += answer.seconds
         self.purse.withdraw(account, ask.waiter)

@@ -538,7 +538,8 @@ class Engine:
             self.faults.append(f"{campaign_id}: mail to somebody who was suppressed before")
         key = self.store.keys.campaign(campaign_id).campaign
         sending = int(self.store.client.hget(key, "sending") or 0)
-        if self.mode == "single" and sending > self.left[campaign_id] + POOL * self.begun:
+        most = self.left[campaign_id] + POOL * self.begun
+        if self.mode == "single" and sending > most and not self.forgot_meanwhile:
             self.faults.append(f"{campaign_id}: {sending} are sending, {POOL} can be in flight")
         self._check_room()
 
