@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
-import msgspec
-
 from postroom import clock
 from postroom import settings as settings_module
 from postroom.accounts import AccountStatus
@@ -34,6 +32,7 @@ from postroom.suppressing import suppress_many
 
 if TYPE_CHECKING:
     from postroom.doctor import Complaint
+    from postroom.intake.look import Looked
     from postroom.janitor import Finding
 
 
@@ -45,11 +44,7 @@ class Postroom:
 
     def __init__(self, redis_url: str | None = None, *, settings: Settings | None = None) -> None:
         """Without `settings` they are read as every process of Postroom reads them."""
-        read = settings or settings_module.load()
-        if redis_url is not None:
-            redis = msgspec.structs.replace(read.redis, url=redis_url)
-            read = msgspec.structs.replace(read, redis=redis)
-        self._parts: Final = put_together(read)
+        self._parts: Final = put_together(settings or settings_module.load(), redis_url)
 
     def submit(
         self,
@@ -105,6 +100,13 @@ class Postroom:
         """
         return self._parts.preview.render(campaign, recipient)
 
+    def check(self, campaign: Campaign, recipients: Recipients) -> "Looked":
+        """Tell who of these could be mailed, as a producer will find it. Sends nothing.
+
+        Raises `BadInputError` for a campaign or a list that `submit` refuses.
+        """
+        return self._parts.preview.check(campaign, recipients)
+
     def retriable(self, campaign_id: str) -> Sequence[Retriable]:
         """Return whom `retry` could mail once more, by outcome and reason. Changes nothing.
 
@@ -148,9 +150,8 @@ class Postroom:
 
         The newest 10,000 are looked at.
         """
-        return self._parts.catalogue.find(
-            Search(after=after, state=state, name=name, key=key), limit
-        )
+        search = Search(after=after, state=state, name=name, key=key)
+        return self._parts.catalogue.find(search, limit)
 
     def watch(
         self, campaign_id: str, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from postroom.accounts import Accounts
 from postroom.catalogue import Catalogue
 from postroom.finishing import Finishing
@@ -44,8 +46,11 @@ class Parts:
         return Doctor(self.store, self.settings, self.publisher)
 
 
-def put_together(settings: Settings) -> Parts:
-    """Nothing is asked of Redis yet."""
+def put_together(settings: Settings, redis_url: str | None = None) -> Parts:
+    """Put it together over the Redis of the settings, or another. Nothing is asked of it yet."""
+    if redis_url is not None:
+        redis = msgspec.structs.replace(settings.redis, url=redis_url)
+        settings = msgspec.structs.replace(settings, redis=redis)
     store = Store(settings.redis, client_name="postroom-client")
     publisher = Publisher(settings.redis)
     submitter = Submitter(store, settings, publisher)

@@ -1,7 +1,7 @@
 """Shows mails before anything is sent."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from postroom.checks import check
 from postroom.errors import BadInputError
@@ -9,20 +9,26 @@ from postroom.fields import fields_of, filled
 from postroom.messages import recipient_of
 from postroom.model import Campaign, Mail, Recipient
 from postroom.settings import Settings
+from postroom.shipping import Given, Recipients
 from postroom.store.connection import Store
 from postroom.store.directory import Directory, SenderAddresses
+from postroom.store.suppression import Suppression
 from postroom.template import Templates, UnrenderableError
+
+if TYPE_CHECKING:
+    from postroom.intake.look import Looked
 
 
 class Preview:
-    """What `Postroom.render` does; see there for the contract."""
+    """What `Postroom.render` and `Postroom.check` do; see there for the contracts."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._settings: Final = settings
         self._directory: Final = Directory(store)
+        self._suppression: Final = Suppression(store)
 
     def render(self, campaign: Campaign, recipient: Recipient | Mapping[str, Any] | str) -> Mail:
-        check(campaign, senders=self._settings.senders or self._directory.senders())
+        check(campaign, senders=self._senders())
         to = filled(recipient_of(recipient), fields_of(campaign))
         templates = Templates(campaign)
         try:
@@ -39,6 +45,16 @@ class Preview:
             text=message.text,
             headers=dict(message.headers),
         )
+
+    def check(self, campaign: Campaign, recipients: Recipients) -> "Looked":
+        from postroom.intake.look import look  # Who only submits does without it.
+
+        given = Given(recipients=recipients, raw=None, source=None)
+        chunks = iter(given.chunks(campaign, senders=self._senders()))
+        return look(chunks, fields_of(campaign), suppressed=self._suppression.find)
+
+    def _senders(self) -> Collection[str]:
+        return self._settings.senders or self._directory.senders()
 
     def _addresses(self, sender: str) -> SenderAddresses:
         if own := self._settings.senders.get(sender):

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import redis
+from typing import TYPE_CHECKING, Final
 
 from postroom.errors import RefusedError, UnknownCampaignError
 from postroom.model import AccountName, CampaignId, Lane, State
@@ -13,6 +11,9 @@ from postroom.store.connection import Store
 from postroom.store.dispatch import Route
 from postroom.store.ending import Endings
 from postroom.store.submit_keys import SubmitKeys
+
+if TYPE_CHECKING:
+    import redis
 
 _SWEEP_BYTES: Final = 100_000
 _SWEEP_BATCHES: Final = 2_000
@@ -141,7 +142,7 @@ class Campaigns:
     def glances(self, campaign_ids: Sequence[CampaignId]) -> list[Glance]:
         """Look at some campaigns in one round trip."""
 
-        def read(client: redis.Redis) -> list[list[bytes | None]]:
+        def read(client: "redis.Redis") -> list[list[bytes | None]]:
             pipeline = client.pipeline(transaction=False)
             for one in campaign_ids:
                 own = self._store.keys.campaign(one).campaign

@@ -8,7 +8,7 @@ from postroom.errors import BadInputError
 from postroom.settings import Sender, Settings
 from postroom.store.connection import Store
 from postroom.store.directory import Directory
-from tests.support.office import campaign
+from tests.support.office import Office, campaign
 
 ADA = {"email": "Ada@x.example", "name": "Ada & Co"}
 
@@ -40,3 +40,28 @@ def test_what_cannot_be_rendered_is_bad_input(store: Store, settings: Settings) 
             post.render(campaign(subject="{{ first_name }}"), ADA)
         with pytest.raises(BadInputError, match="sender"):
             post.render(campaign(sender="nobody"), ADA)
+
+
+def test_a_dry_run_tells_what_a_producer_would_find(office: Office) -> None:
+    office.post.suppress("left@x.example", "asked to")
+    made = campaign(subject="Hello {{ name }}")
+    people = [
+        {"email": "Ada@x.example", "name": "Ada"},
+        {"email": "ada@x.example", "name": "Ada again"},
+        {"email": "left@x.example", "name": "Left"},
+        {"email": "bob@x.example"},
+        {"email": "eve@x.example", "name": None},
+        "nobody",
+    ]
+    looked = office.post.check(made, people)
+    assert (looked.good, looked.invalid, looked.duplicate, looked.suppressed) == (1, 3, 1, 1)
+    assert [one.row for one in looked.noted] == [2, 4, 5, 6]
+    assert office.post.list() == []
+    split = office.split(office.post.submit(made, people).id).totals
+    assert (split.total, split.invalid, split.duplicate, split.suppressed) == (2, 3, 1, 1)
+    bad = office.post.bad_rows(office.post.list()[0].id)
+    assert [(one.row, one.kind) for one in bad] == [(one.row, one.kind) for one in looked.noted]
+    with pytest.raises(BadInputError):
+        office.post.check(campaign(subject=""), people)
+    with pytest.raises(BadInputError):
+        office.post.check(made, "ada@x.example")
