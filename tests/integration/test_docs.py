@@ -94,6 +94,8 @@ def test_plain_celery_sends_a_few_recipients_in_its_message(stack: LocalStack) -
         wait_until(lambda: post.list(key="shifts-today"), "it is submitted")
         *_, ended = post.watch(post.list(key="shifts-today")[0].id, 0.1)
     assert (ended.state, ended.totals.accepted) == (State.FINISHED, 2)
+    for log in stack.folder.glob("producer*.log"):
+        assert "bob@example.com" not in log.read_text(encoding="utf-8")
 
 
 def test_a_coroutine_hands_in_a_campaign_without_stopping_the_loop(stack: LocalStack) -> None:
