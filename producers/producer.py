@@ -1,6 +1,7 @@
 """Splits campaigns as they are asked for: one lease, one source, one way out for each trouble."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Event
 from traceback import format_tb
 from typing import Final
@@ -17,10 +18,10 @@ from postroom.errors import (
     UnknownCampaignError,
     UnreadableSourceError,
 )
+from postroom.finishing import Finishing
 from postroom.model import AccountName, CampaignId, SenderName, Source
 from postroom.publish import Publisher
 from postroom.settings import Settings
-from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.split import Lease, SplitLostError, Splits
 from postroom.store.suppression import Suppression
@@ -44,6 +45,7 @@ class Producer:
         self._splits: Final = Splits(store, settings)
         self._suppression: Final = Suppression(store)
         self._publisher: Final = Publisher(settings.redis)
+        self._finishing: Final = Finishing.by(store, settings, self._publisher)
 
     def split(self, campaign_id: CampaignId) -> None:
         """Cut a campaign into batches. Harmless when another does it, or it is done.
@@ -97,8 +99,14 @@ class Producer:
             self._leave(lease, halted=f"the producer failed ({name}); see its log")
         else:
             if finished:
-                Campaigns(self._store, self._settings.store).retire(lease.campaign_id)
+                self._end(lease.campaign_id)
             log.info("split.done", finished=finished)
+
+    def _end(self, campaign_id: CampaignId) -> None:
+        """Nobody is left to be mailed: the campaign ends here, and no worker sees it."""
+        with suppress(StoreUnavailableError):  # Else the workers' janitor tells it.
+            self._finishing.tell(campaign_id)
+        self._finishing.campaigns.retire(campaign_id)
 
     def _run(self, lease: Lease, source: Source) -> bool:
         campaign = self._patience.ask(lambda: self._splits.campaign(lease.campaign_id))

@@ -158,6 +158,14 @@ def test_nobody_is_told_before_the_end_and_a_broken_broker_delays_it(
     assert live(office) == []
 
 
+def test_the_producer_tells_of_a_campaign_that_ends_with_the_split(office: Office) -> None:
+    office.post.suppress("left@x.example", "asked to")
+    campaign_id = office.submitted(["left@x.example"], on_finish=ON_FINISH)
+    office.split(campaign_id)
+    assert office.store.client.llen("shop") == 1
+    assert live(office) == []
+
+
 def test_a_queue_that_takes_nothing_keeps_the_janitor_from_no_other_campaign(
     office: Office, post: Post
 ) -> None:
