@@ -32,6 +32,13 @@ def test_a_service_without_settings_sees_the_mail_of_the_announced_sender(
     assert mail.headers["List-Unsubscribe"] == "<https://shop.example.com/u?e=Ada%40x.example>"
 
 
+def test_a_blank_field_is_shown_as_it_will_be_sent(store: Store, settings: Settings) -> None:
+    Directory(store).announce(settings.senders)
+    made = campaign(subject="Hello {{ name }}!", defaults={"name": "friend"})
+    with Postroom(settings=settings) as post:
+        assert post.render(made, {"email": "a@x.example", "name": " "}).subject == "Hello friend!"
+
+
 def test_what_cannot_be_rendered_is_bad_input(store: Store, settings: Settings) -> None:
     Directory(store).announce(settings.senders)
     with Postroom(settings=settings) as post:
