@@ -44,10 +44,10 @@ case "$process" in
         export FLOWER_ADDRESS="$address" FLOWER_PORT="$port"
         [ -n "${FLOWER_BASIC_AUTH:-}" ] || unset FLOWER_BASIC_AUTH
         echo "Flower: http://$reached:$port" >&2
-        # `args` shows campaign and batch, never an address; Flower leaves that column out.
+        # `args` shows campaign and batch, `result` how it ended; never an address.
         # Its own --address and --port come last, so that no argument opens it unseen.
         exec celery --quiet -A worker.app flower --read-only \
-            --tasks-columns=name,args,state,received,runtime,worker "$@" \
+            --tasks-columns=name,args,state,result,received,runtime,worker "$@" \
             --address="$address" --port="$port"
         ;;
     simulator)

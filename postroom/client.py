@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from postroom import clock
 from postroom import settings as settings_module
-from postroom.accounts import AccountStatus
 from postroom.address import normal, sendable
 from postroom.catalogue import Search
 from postroom.model import (
-    AccountName,
     BadRow,
     Campaign,
     CampaignId,
@@ -23,7 +21,8 @@ from postroom.model import (
     Status,
     Submission,
 )
-from postroom.pace import over, paced
+from postroom.operations import Operations
+from postroom.pace import over
 from postroom.parts import put_together
 from postroom.retrying import Retriable, Wanted
 from postroom.settings import Settings
@@ -31,12 +30,10 @@ from postroom.shipping import Recipients
 from postroom.suppressing import suppress_many
 
 if TYPE_CHECKING:
-    from postroom.doctor import Complaint
     from postroom.intake.look import Looked
-    from postroom.janitor import Finding
 
 
-class Postroom:
+class Postroom(Operations):
     """The door for services. Connects when first used; safe to share between threads.
 
     Every method raises `StoreUnavailableError` when Redis is away: wait, then ask again.
@@ -44,7 +41,7 @@ class Postroom:
 
     def __init__(self, redis_url: str | None = None, *, settings: Settings | None = None) -> None:
         """Without `settings` they are read as every process of Postroom reads them."""
-        self._parts: Final = put_together(settings or settings_module.load(), redis_url)
+        self._parts = put_together(settings or settings_module.load(), redis_url)
 
     def submit(
         self,
@@ -156,8 +153,9 @@ class Postroom:
     def watch(
         self, campaign_id: str, interval: float = 1.0, *, sleep: clock.Sleep = clock.sleep
     ) -> Iterator[Status]:
-        """Yield how a campaign stands until it is over; its rate is that of the last seconds."""
-        for status in paced(iter(lambda: self.status(campaign_id), None), clock.now):
+        """Yield how a campaign stands until it is over."""
+        while True:
+            status = self.status(campaign_id)
             yield status
             if over(status):
                 return
@@ -178,25 +176,6 @@ class Postroom:
     def cancel(self, campaign_id: str) -> None:
         """Stop for good. Raises `RefusedError`, `UnknownCampaignError`."""
         self._parts.steering.cancel(CampaignId(campaign_id))
-
-    def accounts(self) -> Sequence[AccountStatus]:
-        """Return how every account stands, by name."""
-        return self._parts.accounts.all()
-
-    def account(self, account: str) -> AccountStatus:
-        """Raises `BadInputError` when nobody knows the account."""
-        return self._parts.accounts.status(AccountName(account))
-
-    def pause_account(self, account: str) -> None:
-        """Stop all that is sent on an account. Raises `BadInputError` when nobody knows it."""
-        self._parts.accounts.pause(AccountName(account))
-
-    def resume_account(self, account: str) -> None:
-        """Let all campaigns and messages of an account go on, after a pause or a halt.
-
-        Raises `BadInputError` when nobody knows the account.
-        """
-        self._parts.accounts.resume(AccountName(account))
 
     def report(
         self, campaign_id: str, *, outcome: Outcome | Collection[Outcome] | None = None
@@ -229,14 +208,6 @@ class Postroom:
     def suppressed(self) -> Iterator[tuple[str, str]]:
         """Yield every suppressed address and why."""
         return iter(self._parts.suppression)
-
-    def examine(self) -> "Sequence[Complaint]":
-        """Return what is wrong on Redis, and the command that mends it. Changes nothing."""
-        return self._parts.doctor().examine()
-
-    def repair(self) -> "Sequence[Finding]":
-        """Do at once what the workers' janitor does by itself; return what was repaired."""
-        return self._parts.doctor().repair()
 
     def close(self) -> None:
         self._parts.publisher.close()

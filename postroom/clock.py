@@ -40,3 +40,8 @@ def sleep(seconds: float) -> None:
 def utc(seconds: float) -> datetime:
     """Return Unix seconds as an aware datetime in UTC."""
     return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def utc_in(seconds: float) -> datetime:
+    """Return the date and time so many seconds from now: to tell a person, not to measure by."""
+    return utc(now() + seconds)

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from postroom import queues, remedies
 from postroom.accounts import Accounts, AccountStatus
 from postroom.errors import UnsafeStoreError
 from postroom.finishing import Finishing
-from postroom.janitor import Finding, Janitor
+from postroom.janitor import NOBODY_SPLITS, Finding, Janitor
+from postroom.processes import Differing, others
 from postroom.publish import Publisher
 from postroom.release import release
 from postroom.settings import Settings
@@ -16,8 +18,7 @@ from postroom.store.connection import Store, check_safety
 from postroom.store.dispatch import SES_FAILS, Dispatch
 from postroom.store.ledger import Ledger
 from postroom.store.live import Live
-
-_REPAIR: Final = "postroom doctor --repair"
+from postroom.store.strays import bring_home, strays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,73 +54,116 @@ class Doctor:
 
     def examine(self) -> list[Complaint]:
         """Return everything that is wrong; changes nothing."""
-        return [*self._redis(), *self._workers(), *self._accounts(), *self._campaigns()]
+        sections = (
+            *(self._redis, self._strays, self._processes, self._differing),
+            *(self._accounts, self._campaigns),
+        )
+        return [complaint for section in sections for complaint in section()]
 
     def repair(self) -> list[Finding]:
-        """Do what the workers' janitor does, now; return what was repaired."""
-        repaired = self._janitor.sweep(now=self._store.seconds())
+        """Do what the workers' janitor does, now; return what is no longer wrong after it."""
+        bring_home(self._store, queues.CAMPAIGNS)
+        swept = self._janitor.sweep(now=self._store.seconds())
         for campaign in self._live.campaigns():
             if campaign.may_send and campaign.open and campaign.route:
                 self._dispatch.wake(campaign.route)
         release(self._dispatch, self._publisher)
-        return repaired
+        left = {
+            (one.campaign_id, one.what) for one in self._janitor.findings(now=self._store.seconds())
+        }
+        return [one for one in swept if (one.campaign_id, one.what) not in left]
 
     def _redis(self) -> Iterator[Complaint]:
+        url = self._settings.redis.url
         try:
             for warning in check_safety(self._store, self._settings.redis):
-                yield Complaint(where="redis", what=warning)
+                command = remedies.redis_config(url, "appendonly yes")
+                yield Complaint(where="redis", what=warning, command=command)
         except UnsafeStoreError as error:
-            yield Complaint(
-                where="redis",
-                what=str(error),
-                command="redis-cli config set maxmemory-policy noeviction",
-            )
+            command = remedies.redis_config(url, "maxmemory-policy noeviction")
+            yield Complaint(where="redis", what=str(error), command=command)
 
-    def _workers(self) -> Iterator[Complaint]:
-        if presence.workers(self._store):
-            return
-        if any(campaign.may_send and campaign.open for campaign in self._live.campaigns()):
-            yield Complaint(
-                where="workers",
-                what="no worker is there, and campaigns wait for one",
-                command="celery -A worker.app worker",
+    def _strays(self) -> Iterator[Complaint]:
+        if number := strays(self._store, queues.CAMPAIGNS):
+            what = (
+                f"{number} of our tasks lie in the list `{queues.CAMPAIGNS}`, which nobody reads: "
+                "whoever publishes them lacks the broker_transport_options of docs/enqueue.md"
             )
+            yield Complaint(where="broker", what=what, command=remedies.REPAIR)
+
+    def _processes(self) -> Iterator[Complaint]:
+        campaigns = self._live.campaigns()
+        if not presence.workers(self._store) and any(
+            one.may_send and one.open for one in campaigns
+        ):
+            what = "no worker is there, and campaigns wait for one"
+            yield Complaint(where="workers", what=what, command=remedies.START_WORKER)
+        if not self._producers() and any(one.awaits_split for one in campaigns):
+            what = "no producer is there, and campaigns wait for one"
+            yield Complaint(where="producers", what=what, command=remedies.START_PRODUCER)
+
+    def _producers(self) -> list[presence.Producer]:
+        return presence.producers(self._store)
+
+    def _others(self) -> list[Differing]:
+        return list(others(self._store, presence.workers(self._store), self._producers()))
+
+    def _differing(self) -> Iterator[Complaint]:
+        """Yield one complaint a process and sender that means something else there."""
+        for one in self._others():
+            what = f"{one.what}; mend its settings and start it again"
+            yield Complaint(where=one.process, what=what)
 
     def _accounts(self) -> Iterator[Complaint]:
         """Yield at most one complaint an account, whatever waits for it, and one a trouble."""
         there = bool(presence.workers(self._store))
+        named = {(one.process, one.sender) for one in self._others()}
         for status in self._all_accounts.all():
-            where = f"account {status.name}"
-            if stop := _stopped(status):
-                resume = f"postroom account resume {status.name}"
-                yield Complaint(where=where, what=stop, command=resume)
-            elif there and status.waiting and not status.workers:
-                what = "no worker that is there can send for it, and campaigns wait"
-                yield Complaint(where=where, what=what)
-            elif what := _slow(status):
-                yield Complaint(where=where, what=what)
-            if status.shares_with:
-                others = ", ".join(status.shares_with)
-                what = f"the same AWS account and Region as {others}: they share one budget"
-                yield Complaint(where=where, what=what, wrong=False)
+            yield from _about_account(status, there=there)
             for trouble in status.troubles:
-                left = f"sender {trouble.sender}" if trouble.sender else where
-                what = f"{trouble.reason}; for {trouble.seconds:.0f} s it leaves {left} to others"
-                yield Complaint(where=f"worker {trouble.worker}", what=what)
+                if (f"worker {trouble.worker}", _sender(trouble)) not in named:
+                    yield _about_trouble(trouble)
 
     def _campaigns(self) -> Iterator[Complaint]:
+        producers = bool(self._producers())
         for finding in self._janitor.findings(now=self._store.seconds()):
-            yield Complaint(
-                where=f"campaign {finding.campaign_id}", what=finding.what, command=_REPAIR
-            )
+            if producers or finding.what != NOBODY_SPLITS:
+                where = f"campaign {finding.campaign_id}"
+                yield Complaint(where=where, what=finding.what, command=remedies.REPAIR)
         for campaign in self._live.campaigns():
             if campaign.halted:
-                where = f"campaign {campaign.id}"
                 yield Complaint(
-                    where=where,
+                    where=f"campaign {campaign.id}",
                     what=f"halted: {campaign.halted}",
-                    command=f"postroom resume {campaign.id}",
+                    command=remedies.after_halt(campaign.id, campaign.halted),
                 )
+
+
+def _about_account(status: AccountStatus, *, there: bool) -> Iterator[Complaint]:
+    where = f"account {status.name}"
+    if stop := _stopped(status):
+        resume = f"postroom account resume {status.name}"
+        yield Complaint(where=where, what=stop, command=resume)
+    elif there and status.waiting and not status.workers:
+        what = "no worker that is there can send for it, and campaigns wait"
+        yield Complaint(where=where, what=what)
+    elif what := _slow(status):
+        yield Complaint(where=where, what=what)
+    if status.shares_with:
+        others = ", ".join(status.shares_with)
+        what = f"the same AWS account and Region as {others}: they share one budget"
+        yield Complaint(where=where, what=what, wrong=False)
+
+
+def _about_trouble(trouble: presence.Trouble) -> Complaint:
+    left = f"sender {_sender(trouble)}" if trouble.sender else f"account {trouble.account}"
+    lasts = f"for {trouble.seconds:.0f} s it leaves {left} to others"
+    return Complaint(where=f"worker {trouble.worker}", what=f"{trouble.reason}; {lasts}")
+
+
+def _sender(trouble: presence.Trouble) -> str:
+    """Return the sender that a trouble is about, without the mark that a campaign is bound to."""
+    return (trouble.sender or "").partition(":")[0]
 
 
 def _stopped(account: AccountStatus) -> str:

@@ -22,6 +22,9 @@ from postroom.store.dispatch import Route
 from postroom.store.ledger import Claim, NotClaimed
 from postroom.store.live import LiveCampaign
 
+NOBODY_SPLITS: Final = "nobody splits it"
+_TIME_OVER: Final = "its time is over"
+_HALF_WAY: Final = "it was stopped half-way"
 _BATCHES_A_SWEEP: Final = 200
 _ASK_SPLIT_SECONDS: Final = 30.0
 _SPLIT_BEGINS_SECONDS: Final = 5.0
@@ -43,6 +46,9 @@ class Finding:
     campaign_id: CampaignId
     what: str
     repair: Callable[[], object] = field(repr=False, compare=False)
+    """Does it; returns False when there was nothing to do after all."""
+    broken: bool = True
+    """False: it is what was to happen at that time, and nothing had died."""
 
 
 class Campaigns(Protocol):
@@ -51,6 +57,7 @@ class Campaigns(Protocol):
     def each(self) -> Iterable[LiveCampaign]: ...
     def lapsed(self, campaign_id: CampaignId, *, most: int) -> list[int]: ...
     def once(self, what: str, *, seconds: float) -> bool: ...
+    def is_live(self, campaign_id: CampaignId) -> bool: ...
 
 
 class Steering(Protocol):
@@ -101,8 +108,8 @@ class Janitor:
             # Since the look somebody may have steered the campaign or taken the batch, or its
             # records have expired.
             with suppress(RefusedError, UnknownCampaignError, LeaseLostError):
-                finding.repair()
-                repaired.append(finding)
+                if finding.repair() is not False:
+                    repaired.append(finding)
         return repaired
 
     def findings(self, *, now: float, goes_on: Callable[[], bool] = _always) -> Iterator[Finding]:
@@ -112,8 +119,10 @@ class Janitor:
                 return
             if campaign.exists and not campaign.sealed_at:
                 continue  # A draft: its submitter seals it, or it expires.
+            expires = campaign.steer == "expired" or _time_is_over(campaign, now)
             for what, repair in self._look_at(campaign, now):
-                yield Finding(campaign_id=campaign.id, what=what, repair=repair)
+                normal = expires and what in (_TIME_OVER, _HALF_WAY)
+                yield Finding(campaign_id=campaign.id, what=what, repair=repair, broken=not normal)
 
     def _look_at(
         self, campaign: LiveCampaign, now: float
@@ -122,16 +131,16 @@ class Janitor:
         if not campaign.exists:
             yield "its records have expired", partial(self.steering.retire, one)
             return
-        if campaign.goes_on and campaign.not_after is not None and campaign.not_after <= now:
-            yield "its time is over", partial(self.steering.expire, one)
+        if campaign.goes_on and _time_is_over(campaign, now):
+            yield _TIME_OVER, partial(self.steering.expire, one)
         elif campaign.closing and campaign.pending:
-            yield "it was stopped half-way", partial(self.steering.close_pending, one)
+            yield _HALF_WAY, partial(self.steering.close_pending, one)
         if not campaign.may_send and campaign.sending and self._lapsed(campaign):
             yield "a worker died while it was stopped", partial(self._settle_lapsed, campaign)
         if campaign.over and not campaign.open:
             yield "its end was not written down", partial(self._end, campaign)
         elif campaign.may_send and not campaign.over and _split_overdue(campaign, now):
-            yield "nobody splits it", partial(self._ask_for_split, campaign)
+            yield NOBODY_SPLITS, partial(self._ask_for_split, campaign)
         if campaign.may_send and campaign.open and campaign.route and not self.line.route(one):
             yield "it is not in line for its turn", partial(self.line.wake, campaign.route)
 
@@ -147,18 +156,25 @@ class Janitor:
             except NotClaimed:
                 continue
 
-    def _end(self, campaign: LiveCampaign) -> None:
-        if self.books.finish(campaign.id):
-            if campaign.route:
-                self.line.drop(campaign.id, campaign.route.account, campaign.route.lane)
+    def _end(self, campaign: LiveCampaign) -> bool:
+        """False: whoever settled the last of it has written it down since the look."""
+        was_live = self.live.is_live(campaign.id)
+        over = self.books.finish(campaign.id)
+        if over:
             # One queue of some service may take nothing: the others are told.
             with suppress(StoreUnavailableError):
                 self.tell_end(campaign.id)
-            self.steering.retire(campaign.id)
+        return over and was_live
 
-    def _ask_for_split(self, campaign: LiveCampaign) -> None:
-        if self.live.once(f"split:{campaign.id}", seconds=_ASK_SPLIT_SECONDS):
+    def _ask_for_split(self, campaign: LiveCampaign) -> bool:
+        asks = self.live.once(f"split:{campaign.id}", seconds=_ASK_SPLIT_SECONDS)
+        if asks:
             self.publisher.split(campaign.id)
+        return asks
+
+
+def _time_is_over(campaign: LiveCampaign, now: float) -> bool:
+    return campaign.not_after is not None and campaign.not_after <= now
 
 
 def _split_overdue(campaign: LiveCampaign, now: float) -> bool:

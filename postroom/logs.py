@@ -1,7 +1,6 @@
 """Logs of the processes: events with fields. JSON lines, or a readable form in a terminal."""
 
 import logging
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,11 +8,8 @@ from typing import Any, Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-# What no address goes beyond, and so where a token that may be one begins and ends.
-_EDGES: Final = r"\s<>\"'()\[\],;:="
-# Each character is looked at once, save in a quoted name before an @, which SES would not take.
-_TOKEN: Final = re.compile(rf'(?:"[^"\n]{{1,64}}"(?=@|%40))?[^{_EDGES}]+')
-_LONGEST: Final = 2_000
+from postroom.redaction import LONGEST, without_addresses
+
 _LONGEST_TRACEBACK: Final = 20_000
 _PLAIN: Final = (bool, int, float, type(None))
 _OF_STRUCTLOG: Final = frozenset({"_record", "_from_structlog"})
@@ -74,25 +70,7 @@ def _redacted(value: Any, name: str = "") -> Any:
     if isinstance(value, (list, tuple)):
         return [_redacted(inner) for inner in value]
     text = value if isinstance(value, str) else repr(value)
-    return _without_addresses(text, _LONGEST_TRACEBACK if name == "exception" else _LONGEST)
-
-
-def _without_addresses(text: str, longest: int) -> str:
-    cut = len(text) > longest
-    if not (cut or "@" in text or "%40" in text):
-        return text
-
-    def shown(token: re.Match[str]) -> str:
-        # What the cut went through may be the beginning of an address.
-        return "" if cut and token.end() == longest else _unless_address(token[0])
-
-    return _TOKEN.sub(shown, text[:longest]) + ("…" if cut else "")
-
-
-def _unless_address(token: str) -> str:
-    """Celery's `celery@host` has no dot and is none."""
-    _, at, domain = token.replace("%40", "@").partition("@")
-    return "[address]" if at and "." in domain.strip(".") else token
+    return without_addresses(text, _LONGEST_TRACEBACK if name == "exception" else LONGEST)
 
 
 def _renderer(*, terminal: bool) -> Processor:

@@ -184,7 +184,11 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One campaign at one moment. Times are Unix seconds; rates are recipients a second."""
+    """One campaign at one moment. Times are Unix seconds; rates are recipients a second.
+
+    `achieved_rate` is that of the last seconds, of one that is over that of the whole; 0.0 where
+    that is too short to tell. `eta_seconds` is None where nobody knows when it goes on.
+    """
 
     id: CampaignId
     name: str

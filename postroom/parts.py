@@ -22,6 +22,7 @@ from postroom.submitter import Submitter
 
 if TYPE_CHECKING:
     from postroom.doctor import Doctor
+    from postroom.rebinding import Rebinder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,16 @@ class Parts:
     suppression: Suppression
     settings: Settings
 
+    def rebinder(self) -> "Rebinder":
+        """Loaded when somebody asks for it."""
+        from postroom.rebinding import Rebinder
+
+        return Rebinder(self.store, self.settings)
+
     def doctor(self) -> "Doctor":
         """Loaded when somebody asks for it."""
+        from postroom.doctor import Doctor
+
         return Doctor(self.store, self.settings, self.publisher)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from postroom import queues, redis_url
 from postroom.errors import StoreUnavailableError
 from postroom.model import BatchRef, CampaignId, Lane, OnFinish, State, Totals
+from postroom.redaction import without_addresses
 from postroom.settings import Redis as RedisSettings
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ def transport_options(prefix: str) -> dict[str, object]:
     }
 
 
+_LONGEST_NAME: Final = 60
+
+
+def named(name: str) -> str:
+    """Return a campaign's name as Flower and logs may show it, after a blank: never an address."""
+    short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return f" {without_addresses(short)!r}" if name else ""
+
+
 class Publisher:
     """Puts tasks on the queues. Raises `StoreUnavailableError` when the broker is away.
 
@@ -48,15 +58,16 @@ class Publisher:
         self._loading: Final = Lock()
         self._apps: Final[dict[str | None, Celery]] = {}
 
-    def split(self, campaign_id: CampaignId) -> None:
-        """Ask the producers to cut a campaign into batches."""
-        self._send(queues.SPLIT, queues.CAMPAIGNS, [campaign_id], f"<campaign {campaign_id}>")
+    def split(self, campaign_id: CampaignId, name: str = "") -> None:
+        """Ask the producers to cut a campaign into batches; `name` is for people."""
+        label = f"<campaign {campaign_id}{named(name)}>"
+        self._send(queues.SPLIT, queues.CAMPAIGNS, [campaign_id], label)
 
-    def batches(self, refs: Sequence[BatchRef], lane: Lane) -> None:
-        """Ask the workers to send these batches."""
+    def batches(self, refs: Sequence[BatchRef], lane: Lane, name: str = "") -> None:
+        """Ask the workers to send these batches of one campaign; its `name` is for people."""
         queue = queues.TRANSACTIONAL if lane is Lane.TRANSACTIONAL else queues.BATCHES
         for ref in refs:
-            label = f"<campaign {ref.campaign_id} batch {ref.number}>"
+            label = f"<campaign {ref.campaign_id} batch {ref.number}{named(name)}>"
             self._send(queues.SEND_BATCH, queue, [ref.campaign_id, ref.number], label)
 
     def finished(

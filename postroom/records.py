@@ -3,6 +3,7 @@
 from postroom import clock
 from postroom.accounts import AccountStatus
 from postroom.model import Status
+from postroom.processes import Process
 
 Record = dict[str, str | int | float | None]
 
@@ -63,6 +64,23 @@ def account_record(account: AccountStatus) -> dict[str, object]:
             {"worker": one.worker, "sender": one.sender, "reason": one.reason}
             for one in account.troubles
         ],
+    }
+
+
+def process_record(process: Process) -> dict[str, object]:
+    """Return the keys of `ps --json` in their order."""
+    host, _, pid = process.name.rpartition(":")
+    about = process.about
+    return {
+        "kind": process.kind,
+        "host": host,
+        "pid": int(pid) if pid.isdigit() else None,
+        "version": about.version,
+        "started_at": _time(about.started_at or None),
+        "slots": about.slots,
+        "busy": about.busy,
+        "settings": about.settings,
+        "troubles": list(process.troubles),
     }
 
 

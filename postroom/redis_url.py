@@ -58,6 +58,12 @@ def broker(url: str) -> dict[str, Any]:
     }
 
 
+def without_password(url: str) -> str:
+    """Return an address that may be shown."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
+
+
 def _options(url: str) -> dict[str, Any]:
     from redis.connection import parse_url
 

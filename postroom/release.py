@@ -6,7 +6,7 @@ from typing import Final
 
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.publish import Publisher
-from postroom.store.dispatch import Dispatch, Turn
+from postroom.store.dispatch import Dispatch, Due, Turn
 
 _ROUNDS: Final = 8
 """A round that finds campaigns with nothing due makes room for another; enough is enough."""
@@ -37,8 +37,8 @@ def take_one(
             turns = dispatch.pick(account, lane, at_most=1, but=but)
             if not turns:
                 break
-            if refs := _released(dispatch, turns[0], lane):
-                return refs[0]
+            if numbers := _released(dispatch, turns[0], lane).numbers:
+                return BatchRef(campaign_id=turns[0].campaign_id, number=numbers[0])
     return None
 
 
@@ -56,8 +56,9 @@ def _fill(dispatch: Dispatch, publisher: Publisher, account: AccountName, lane: 
             break
         counts = []
         for turn in turns:
-            refs = _released(dispatch, turn, lane)
-            publisher.batches(refs, lane)
+            due = _released(dispatch, turn, lane)
+            refs = [BatchRef(campaign_id=turn.campaign_id, number=one) for one in due.numbers]
+            publisher.batches(refs, lane, due.name)
             counts.append(len(refs))
         released += sum(counts)
         if all(count == len(turn.tickets) for count, turn in zip(counts, turns, strict=True)):
@@ -65,7 +66,7 @@ def _fill(dispatch: Dispatch, publisher: Publisher, account: AccountName, lane: 
     return released
 
 
-def _released(dispatch: Dispatch, turn: Turn, lane: Lane) -> list[BatchRef]:
+def _released(dispatch: Dispatch, turn: Turn, lane: Lane) -> Due:
     due = dispatch.release(turn)
     dispatch.place(dispatch.route(turn.campaign_id), turn, due, lane)
-    return [BatchRef(campaign_id=turn.campaign_id, number=number) for number in due.numbers]
+    return due

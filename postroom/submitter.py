@@ -14,6 +14,7 @@ from postroom.errors import (
     StoreUnavailableError,
 )
 from postroom.ids import new_campaign_id
+from postroom.meaning import Meaning, meanings
 from postroom.messages import campaign_of, recipient_of, whole
 from postroom.model import (
     AccountName,
@@ -50,6 +51,7 @@ class Submitter:
         self._drafts: Final = Drafts(store, settings.store)
         self._campaigns: Final = Campaigns(store, settings.store)
         self._dispatch: Final = Dispatch(store, settings)
+        self._means: Final = meanings(settings)
         self._messages: Final = Messages(store, self._drafts, settings.store)
 
     def submit(
@@ -80,7 +82,7 @@ class Submitter:
         self._whole_or_not(campaign_id, key, take_in)
         # Sealed is submitted: when the broker is away, the workers' tick asks for the split.
         with suppress(StoreUnavailableError):
-            self._publisher.split(campaign_id)
+            self._publisher.split(campaign_id, campaign.name)
         return Submission(id=campaign_id, created=True)
 
     def send(
@@ -105,7 +107,12 @@ class Submitter:
             suppressed = bool(Suppression(self._store).find([normal(one.email)]))
             self._drafts.open(campaign_id, campaign, Source(), key=key or "", listed=False)
             self._messages.post(
-                campaign_id, one, account=account, suppressed=suppressed, key=key or ""
+                campaign_id,
+                one,
+                account=account,
+                means=self._meaning_of(SenderName(campaign.sender), account),
+                suppressed=suppressed,
+                key=key or "",
             )
 
         self._whole_or_not(campaign_id, key, take_in)
@@ -133,6 +140,11 @@ class Submitter:
         if account is None:
             raise BadInputError(f"sender: {campaign.sender!r} is unknown")
         return account
+
+    def _meaning_of(self, sender: SenderName, account: AccountName) -> Meaning | None:
+        """Return what a sender means to those who send; else to these settings."""
+        told = Directory(self._store).meaning_of(sender) or self._means.get(sender)
+        return told if told and told.account == account else None
 
     def _go(self, campaign_id: CampaignId) -> None:
         """Put a campaign in line and release what there is room for."""

@@ -1,17 +1,19 @@
 """The Celery app of the producers: `celery -A producers.app worker` needs no further flag."""
 
 import gc
+import threading
 from typing import Any
 
 import structlog
 from celery import Celery, signals
 
-from postroom import logs, queues, settings
+from postroom import logs, queues, remedies, settings
 from postroom.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from postroom.store.connection import check_safety
 from postroom.store.directory import Directory
 from producers import tasks
+from producers.heartbeat import Heartbeat
 
 log = structlog.get_logger()
 
@@ -40,7 +42,8 @@ def _check_before_start(sender: Any, **_: Any) -> None:
     gc.set_threshold(200_000, 20, 50)
     try:
         for warning in check_safety(tasks.store(), _settings.redis):
-            log.warning("redis.unsafe", warning=warning)
+            command = remedies.redis_config(_settings.redis.url, "appendonly yes")
+            log.warning("redis.unsafe", reason=warning, command=command)
         Directory(tasks.store()).announce(_settings.senders)
     except UnsafeStoreError as error:
         raise SystemExit(f"producer: {error}") from None
@@ -49,9 +52,14 @@ def _check_before_start(sender: Any, **_: Any) -> None:
 
 
 @signals.worker_ready.connect
-def _announce(**_: Any) -> None:
-    end_well_on_interrupt()
+def _announce(sender: Any, **_: Any) -> None:
     """Redis answers now, if it did not before."""
+    end_well_on_interrupt()
+    slots = sender.controller.concurrency
+    heartbeat = Heartbeat(tasks.store(), _settings, tasks.process, slots)
+    threading.Thread(
+        target=heartbeat.run, args=[tasks.stopping], name="heartbeat", daemon=True
+    ).start()
     try:
         Directory(tasks.store()).announce(_settings.senders)
     except StoreUnavailableError as error:

@@ -7,6 +7,7 @@ from traceback import format_tb
 from typing import Final
 from uuid import uuid4
 
+import msgspec
 import structlog
 
 from postroom import clock
@@ -19,9 +20,11 @@ from postroom.errors import (
     UnreadableSourceError,
 )
 from postroom.finishing import Finishing
+from postroom.meaning import Meaning, meanings
 from postroom.model import AccountName, CampaignId, SenderName, Source
 from postroom.publish import Publisher
 from postroom.settings import Settings
+from postroom.store.aliases import Aliases
 from postroom.store.connection import Store
 from postroom.store.split import Lease, SplitLostError, Splits
 from postroom.store.suppression import Suppression
@@ -46,9 +49,13 @@ class Producer:
         self._suppression: Final = Suppression(store)
         self._publisher: Final = Publisher(settings.redis)
         self._finishing: Final = Finishing.by(store, settings, self._publisher)
+        self._means: Final = meanings(settings)
+        self._aliases: Final = Aliases(store)
 
-    def split(self, campaign_id: CampaignId) -> None:
-        """Cut a campaign into batches. Harmless when another does it, or it is done.
+    def split(self, campaign_id: CampaignId) -> str:
+        """Cut a campaign into batches; return how that ended, for people.
+
+        Harmless when another does it, or it is done.
 
         Raises `StopRequested` when the process is to end: the lease is free, so give the task
         back and let another producer go on.
@@ -57,19 +64,22 @@ class Producer:
             found = self._patience.ask(lambda: self._splits.look_up(campaign_id))
             if found is None:
                 log.info("split.nothing_to_do")
-                return
+                return "nothing to do: no such campaign"
             sender, source = found
-            if (lease := self._claim(campaign_id, sender)) is not None:
-                self._split(lease, sender, source)
+            lease = self._claim(campaign_id, sender)
+            return "nothing to do" if lease is None else self._split(lease, sender, source)
         except NewerFormatError as error:
             log.warning("split.newer_format", why=str(error))
+            return f"left to others: {error}"
         except NeedsPersonError as error:
             log.warning("campaign.halted", reason=str(error))
+            return f"halted: {error}"
 
     def _claim(self, campaign_id: CampaignId, sender: SenderName) -> Lease | None:
         owner, account = uuid4().hex, self._account_of(sender)
+        means = self._patience.ask(lambda: self._meaning_of(sender))
         lease = self._patience.ask(
-            lambda: self._splits.claim(campaign_id, owner=owner, account=account)
+            lambda: self._splits.claim(campaign_id, owner=owner, account=account, means=means)
         )
         if lease is None:
             log.info("split.nothing_to_do")
@@ -77,15 +87,16 @@ class Producer:
         log.info("split.begun", fence=lease.fence, batches=lease.batches)
         return lease
 
-    def _split(self, lease: Lease, sender: SenderName, source: Source) -> None:
+    def _split(self, lease: Lease, sender: SenderName, source: Source) -> str:
         try:
             self._check_sender(sender)
             finished = self._run(lease, source)
         except SplitLostError as error:
             log.info("split.lost", why=str(error))
+            return "left to others: another producer has taken over"
         except (UnreadableSourceError, BadInputError, UnknownCampaignError) as error:
             read = error.tally if isinstance(error, RefusedListError) else None
-            self._leave(lease, halted=str(error), tally=read)
+            return self._leave(lease, halted=str(error), tally=read)
         except StopRequested:
             self._let_go(lease)
             raise
@@ -96,11 +107,11 @@ class Producer:
             # out of the log: they may be a piece of the source.
             name, where = type(error).__name__, "".join(format_tb(error.__traceback__))
             log.error("split.failed", error=name, where=where)
-            self._leave(lease, halted=f"the producer failed ({name}); see its log")
-        else:
-            if finished:
-                self._end(lease.campaign_id)
-            log.info("split.done", finished=finished)
+            return self._leave(lease, halted=f"the producer failed ({name}); see its log")
+        if finished:
+            self._end(lease.campaign_id)
+        log.info("split.done", finished=finished)
+        return "split; nobody is to be mailed" if finished else "split"
 
     def _end(self, campaign_id: CampaignId) -> None:
         """Nobody is left to be mailed: the campaign ends here, and no worker sees it."""
@@ -128,13 +139,14 @@ class Producer:
         count = self._patience.ask(lambda: self._splits.pages(campaign_id))
         return read_pages(_PatientPages(self._splits, self._patience, campaign_id), count)
 
-    def _leave(self, lease: Lease, *, halted: str, tally: Tally | None = None) -> None:
+    def _leave(self, lease: Lease, *, halted: str, tally: Tally | None = None) -> str:
         counts = tally.counts if tally else None
         notes = tally.take_notes() if tally else ()
         self._patience.ask(
             lambda: self._splits.leave(lease, halted=halted, counts=counts, notes=notes)
         )
         log.warning("campaign.halted", reason=halted)
+        return f"halted: {halted}"
 
     def _let_go(self, lease: Lease) -> None:
         """Let another producer go on at once, or else when the lease lapses."""
@@ -147,6 +159,13 @@ class Producer:
     def _check_sender(self, sender: SenderName) -> None:
         if self._account_of(sender) is None:
             raise BadInputError(f"this producer's settings have no sender {sender!r}")
+
+    def _meaning_of(self, sender: SenderName) -> Meaning | None:
+        meaning = self._means.get(sender)
+        if meaning is None:
+            return None
+        number = self._aliases.number(AccountName(meaning.account))
+        return msgspec.structs.replace(meaning, aws=number)
 
     def _account_of(self, sender: SenderName) -> AccountName | None:
         known = self._settings.senders.get(sender)

@@ -30,8 +30,9 @@ class Reception:
         self._post: Final = Postroom(settings=settings)
         self._drafts: Final = Drafts(store, settings.store)
 
-    def submit(self, campaign: Mapping[str, Any], recipients: object, key: str) -> None:
-        """Submit a campaign whose recipients a producer can read, or are a list of a few.
+    def submit(self, campaign: Mapping[str, Any], recipients: object, key: str) -> str:
+        """Submit a campaign whose recipients a producer can read, or are a list of a few;
+        return what became of it.
 
         One that cannot be used is recorded as halted with the reason, as nobody waits for the
         answer. Raises `StoreUnavailableError`, and `RefusedError` while another submit with the
@@ -45,8 +46,9 @@ class Reception:
             name = str(campaign.get("name") or "")
             self._drafts.record_refused(campaign_id, name=name, reason=str(error))
             log.warning("campaign.refused", campaign_id=campaign_id, reason=str(error))
-        else:
-            log.info("campaign.submitted", campaign_id=submission.id, created=submission.created)
+            return f"refused: {campaign_id} says why"
+        log.info("campaign.submitted", campaign_id=submission.id, created=submission.created)
+        return f"{'submitted' if submission.created else 'submitted before'}: {submission.id}"
 
     def _submit(self, campaign: Campaign, recipients: object, key: str) -> Submission:
         if isinstance(recipients, str):

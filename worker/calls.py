@@ -17,7 +17,7 @@ from postroom.errors import (
     NeedsPersonError,
     PostroomError,
 )
-from postroom.model import OnAmbiguous, OnFinish, Outcome, Recipient, Settled
+from postroom.model import OnAmbiguous, OnFinish, Outcome, Recipient, SenderName, Settled
 from postroom.settings import Retry
 from postroom.store.budget import Ask, Grant
 from postroom.store.dispatch import SES_FAILS, Route
@@ -47,6 +47,7 @@ class Books(Protocol):
 class Posting:
     """All that is needed to send for one campaign; compiled once a process."""
 
+    sender: SenderName
     route: Route
     on_ambiguous: OnAmbiguous
     delivery: Delivery
@@ -64,6 +65,9 @@ class Work:
     recipients: tuple[Recipient, ...]
     open: list[int]
     sent: int = 0
+    ended: str = ""
+    rest_seconds: float = 0.0
+    """What ended the work on it, for people, and how long it is left alone then."""
     failures: int = 0
     """Calls in a row that brought nothing but faults of SES."""
     alone: set[int] = field(default_factory=set)
@@ -145,10 +149,8 @@ class Caller:
     ) -> _Begun:
         """Make the call ready and write `sending`; the grant is given back where that fails."""
         try:
-            suppressed = {
-                indexes[at]
-                for at in self.suppression.find([work.recipients[index] for index in indexes])
-            }
+            found = self.suppression.find([work.recipients[index] for index in indexes])
+            suppressed = {indexes[at] for at in found}
             rest = [(at, work.recipients[at]) for at in indexes if at not in suppressed]
             call = work.posting.delivery.prepare(work.claim.ref.number, rest, places)
             work.alone |= call.too_large

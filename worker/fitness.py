@@ -63,17 +63,23 @@ class Fitness:
     def serving(self) -> frozenset[AccountName]:
         return frozenset(one for one in self.accounts if self.serves(one))
 
-    def fails(self, account: AccountName, reason: str, sender: SenderName | None = None) -> None:
-        """Note that something of this host or its settings kept it from sending."""
+    def fails(self, account: AccountName, reason: str, sender: SenderName | None = None) -> bool:
+        """Note that something of this host or its settings kept it from sending.
+
+        Returns whether that is new. `sender` is a sender's name, or with the mark that a
+        campaign is bound to, where it is known by another meaning only.
+        """
         now = self._clock()
         with self._lock:
             one = self._ailing.get((account, sender))
-            if one is None or now - one.last > _FORGET_SECONDS:
+            new = one is None or now - one.last > _FORGET_SECONDS
+            if one is None or new:
                 one = _Ailing(reason, now, now, now + _FIRST_RETRY_SECONDS)
                 self._ailing[account, sender] = one
             elif one.mended:
                 one.retry_at = now + self._backoff(one)
             one.reason, one.last, one.mended = reason, now, False
+            return new
 
     def mended(self, account: AccountName) -> None:
         """The account answered this process: what kept it from sending is gone."""

@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from postroom import clock
+from postroom.announcing import OwnProcess
 from postroom.finishing import Finishing
+from postroom.meaning import meanings
 from postroom.model import AccountName
 from postroom.publish import Publisher
 from postroom.settings import Settings
 from postroom.store import presence
+from postroom.store.bindings import Bindings
 from postroom.store.budget import Budget
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.ledger import Ledger
+from worker.binding import Binding
 from worker.fitness import Fitness
 from worker.ses.client import Clients
+from worker.ses.whose import Whose
 from worker.stopping import Stopping
 
 
@@ -36,6 +41,9 @@ class Ground:
     finishing: Finishing
     clients: Clients
     fitness: Fitness
+    whose: Whose
+    binding: Binding
+    process: OwnProcess
 
 
 def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> Ground:
@@ -46,6 +54,15 @@ def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> G
     store = store or Store(settings.redis, client_name="postroom-worker")
     worker = f"{socket.gethostname()}:{os.getpid()}"
     publisher = Publisher(settings.redis)
+    clients = Clients(settings)
+    whose = Whose(clients)
+    fitness = Fitness(
+        clock.monotonic,
+        worker,
+        [AccountName(name) for name in settings.accounts],
+        there=partial(presence.workers, store),
+        agree_seconds=settings.worker.unfit_seconds,
+    )
     return Ground(
         worker=worker,
         settings=settings,
@@ -56,12 +73,14 @@ def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> G
         dispatch=Dispatch(store, settings),
         publisher=publisher,
         finishing=Finishing.by(store, settings, publisher),
-        clients=Clients(settings),
-        fitness=Fitness(
-            clock.monotonic,
-            worker,
-            [AccountName(name) for name in settings.accounts],
-            there=partial(presence.workers, store),
-            agree_seconds=settings.worker.unfit_seconds,
+        clients=clients,
+        fitness=fitness,
+        whose=whose,
+        binding=Binding(
+            means=meanings(settings),
+            records=Bindings(store),
+            fitness=fitness,
+            number=whose.number,
         ),
+        process=OwnProcess(settings),
     )

@@ -3,11 +3,14 @@ to lapse because a sweep takes long, nobody would release anything for this proc
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 import structlog
 
+from postroom.announcing import OwnProcess
 from postroom.errors import StoreUnavailableError
 from postroom.model import Lane
 from postroom.store.dispatch import Dispatch
@@ -16,6 +19,7 @@ from worker.stopping import Stopping
 
 log = structlog.get_logger()
 
+_BEATS_A_MEANING: Final = 10
 _RESERVED_PART: Final = 8
 """One in so many slots takes transactional mail only."""
 
@@ -28,15 +32,22 @@ class Heartbeat:
     slots: dict[Lane, int]
     dispatch: Dispatch
     fitness: Fitness
+    process: OwnProcess
+    meanings: Callable[[], None]
+    """Tells what the senders mean here."""
     seconds: float
     stopping: Stopping
     _beating: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def run(self) -> None:
         """Beat until the process stops. Redis being away is waited out; `upkeep` tells of it."""
-        while not self.stopping.asked():
+        for number in count():
+            if self.stopping.asked():
+                return
             try:
                 self.beat()
+                if number % _BEATS_A_MEANING == 0:
+                    self.meanings()
             except StoreUnavailableError as error:
                 log.debug("redis.away", reason=str(error))
             except Exception:
@@ -53,6 +64,7 @@ class Heartbeat:
                     serving=self.fitness.serving(),
                     accounts=self.fitness.accounts,
                     troubles=self.fitness.troubles(),
+                    about=self.process.about(self.slots[Lane.TRANSACTIONAL]),
                 )
 
     def retire(self) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from postroom import clock, release
 from postroom.janitor import Janitor
 from postroom.model import AccountName
+from postroom.store.directory import Directory, Rank
 from postroom.store.live import Live
 from postroom.store.lock import Lock
 from postroom.store.quota import QuotaTurns
@@ -13,7 +14,6 @@ from worker.ground import Ground
 from worker.heartbeat import Heartbeat, slots_of
 from worker.quota import QuotaKeeper, in_a_thread
 from worker.ses.account import read_account_of
-from worker.ses.whose import Whose
 from worker.upkeep import Upkeep
 
 _SWEEP_LOCK_SECONDS: Final = 10.0
@@ -27,9 +27,16 @@ def heartbeat(ground: Ground, concurrency: int) -> Heartbeat:
         slots=slots_of(concurrency),
         dispatch=ground.dispatch,
         fitness=ground.fitness,
+        process=ground.process,
+        meanings=partial(tell_meanings, ground),
         seconds=ground.settings.dispatch.tick_seconds,
         stopping=ground.stopping,
     )
+
+
+def tell_meanings(ground: Ground) -> None:
+    """Tell what the senders mean here. Raises `StoreUnavailableError`."""
+    Directory(ground.store).announce_meanings(ground.binding.means, Rank.WORKER)
 
 
 def quota(ground: Ground) -> QuotaKeeper:
@@ -43,7 +50,7 @@ def quota(ground: Ground) -> QuotaKeeper:
         budgets=ground.budget,
         dispatch=ground.dispatch,
         fitness=ground.fitness,
-        identity=Whose(ground.clients).identity,
+        identity=ground.whose.identity,
         aliases=ground.budget.aliases,
         aside=in_a_thread,
     )

@@ -13,7 +13,6 @@ from postroom.settings import Sender as SenderSettings
 from postroom.store.dispatch import Route
 from worker.calls import Posting
 from worker.delivery import Delivery
-from worker.fitness import Fitness
 from worker.render import Mailing
 
 _KEPT: Final = 256
@@ -33,7 +32,8 @@ class Compiler:
     records: Records
     senders: Mapping[str, SenderSettings]
     delivery: Callable[[AccountName, Mailing], Delivery]
-    fitness: Fitness
+    unknown: Callable[[CampaignId], WorkerUnfitError]
+    """What to raise for a sender that the settings do not know on the campaign's account."""
     waiting: Retrying
     """Waits for a Redis that is away: the task holds no lease yet, but its batch is out."""
 
@@ -51,7 +51,7 @@ class Compiler:
         account = self.waiting(self.records.account, campaign_id)
         sender = self.senders.get(campaign.sender)
         if sender is None or sender.account != account:
-            raise self._unknown(SenderName(campaign.sender), account)
+            raise self.waiting(self.unknown, campaign_id)
         try:
             mailing = Mailing(campaign_id, campaign, sender)
         except BadInputError as fault:
@@ -64,14 +64,9 @@ class Compiler:
             batch_size=campaign.batch_size,
         )
         return Posting(
+            sender=SenderName(campaign.sender),
             route=route,
             on_ambiguous=campaign.on_ambiguous,
             delivery=self.delivery(account, mailing),
             on_finish=campaign.on_finish,
         )
-
-    def _unknown(self, sender: SenderName, account: AccountName) -> WorkerUnfitError:
-        """A worker of an older deployment does not know what was added since: others do."""
-        reason = f"the worker's settings know no sender {sender!r} on account {account!r}"
-        self.fitness.fails(account, reason, sender)
-        return WorkerUnfitError(reason, account=account, sender=sender)

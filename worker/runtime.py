@@ -8,7 +8,8 @@ from typing import Final
 
 import structlog
 
-from postroom import clock
+from postroom import clock, remedies
+from postroom.announcing import OwnProcess
 from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.publish import Publisher
 from postroom.settings import Settings
@@ -34,7 +35,7 @@ from worker.render import Mailing
 from worker.retry import store_waits
 from worker.sender import Sender
 from worker.ses.request import SesCarrier
-from worker.shift import Shift
+from worker.shift import Shift, Worked
 from worker.stopping import Stopping
 from worker.suppression_check import SuppressionCheck
 from worker.upkeep import Upkeep
@@ -63,10 +64,15 @@ class Worker:
     fitness: Fitness
     tell_end: Callable[[CampaignId], None]
     unknown: deque[CampaignId]
+    process: OwnProcess
 
     def send_batch(self, ref: BatchRef) -> int:
-        """Send one batch, then what is due after it, for a slice. Returns recipients sent."""
-        return Shift(
+        """Send as `work` does. Returns the recipients that SES took."""
+        return self.work(ref).recipients
+
+    def work(self, ref: BatchRef) -> Worked:
+        """Send one batch, then what is due after it, for a slice."""
+        shift = Shift(
             worker=self.name,
             sender=self.sender,
             postings=self.postings,
@@ -80,7 +86,9 @@ class Worker:
             fitness=self.fitness,
             tell_end=self.tell_end,
             unknown=self.unknown,
-        ).work(ref)
+        )
+        with self.process.at_work():
+            return shift.work(ref)
 
 
 def build(settings: Settings, *, stopping: Stopping, store: Store | None = None) -> Worker:
@@ -105,6 +113,7 @@ def build(settings: Settings, *, stopping: Stopping, store: Store | None = None)
         fitness=ground.fitness,
         tell_end=ground.finishing.tell,
         unknown=deque(maxlen=_UNKNOWN),
+        process=ground.process,
     )
 
 
@@ -114,7 +123,8 @@ def check(worker: Worker) -> None:
     Raises `UnsafeStoreError`, `StoreUnavailableError`.
     """
     for warning in check_safety(worker.store, worker.settings.redis):
-        log.warning("redis.unsafe", reason=warning)
+        command = remedies.redis_config(worker.settings.redis.url, "appendonly yes")
+        log.warning("redis.unsafe", reason=warning, command=command)
     Directory(worker.store).announce(worker.settings.senders)
 
 
@@ -139,6 +149,7 @@ def _sender(
         accounts=accounts,
         caller=_caller(ground, budget, books, accounts),
         postings=postings,
+        check_meaning=partial(waiting, ground.binding.check),
         park_seconds=settings.retry.park_seconds,
         slice_seconds=settings.worker.slice_seconds,
         clock=clock.monotonic,
@@ -206,6 +217,6 @@ def _postings(ground: Ground) -> Callable[[CampaignId], Posting]:
         records=Live(ground.store),
         senders=settings.senders,
         delivery=delivery,
-        fitness=ground.fitness,
+        unknown=ground.binding.unknown,
         waiting=store_waits(ground.stopping.sleep, ground.stopping.asked),
     ).cached()

@@ -26,12 +26,23 @@ from postroom.store.dispatch import Dispatch, Route
 from worker.calls import Posting
 from worker.fitness import Fitness
 from worker.sender import Sender, Sent
+from worker.telling import told
 
 log = structlog.get_logger()
 
 _HANDED_ON_PER_SECOND: Final = 8
 """By one process. On its way back to the queue a batch costs a hundred commands on Redis: 32
 slots at four a second took 14,000 a second and two fifths of a core, for nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worked:
+    """What one task did in its slice."""
+
+    recipients: int
+    """SES took so many."""
+    told: str
+    """How it ended, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,39 +65,41 @@ class Shift:
     unknown: deque[CampaignId]
     """The last campaigns of senders that this worker's settings do not know."""
 
-    def work(self, ref: BatchRef) -> int:
-        """Send one batch and those that are due after it. Returns recipients that SES took."""
+    def work(self, ref: BatchRef) -> Worked:
+        """Send one batch and those that are due after it."""
         until = self.clock() + self.slice_seconds
         self._began(ref)
-        recipients = 0
+        done: list[Sent] = []
         following: BatchRef | None = ref
         while following is not None:
-            sent = self._send(following)
-            recipients += sent.recipients
-            if sent.handed_on:
-                self._hand_on()
-                return recipients
+            done.append(self._send(following))
+            if done[-1].handed_on:
+                break
             more = not self.stopping() and self.clock() < until
             following = self._next() if more else None
         self._release()
-        return recipients
+        if done[-1].handed_on:
+            self._step_aside()
+        recipients = sum(sent.recipients for sent in done)
+        words = told(done[0], batches=len(done), recipients=recipients)
+        return Worked(recipients=recipients, told=words)
 
-    def _hand_on(self) -> None:
-        """Put a batch that this worker cannot send back into the queue, and rest.
+    def _step_aside(self) -> None:
+        """Rest, once a batch that this worker cannot send is back in the queue.
 
         The broker serves those who wait longest first (BRPOP), so while this slot rests the
         batch comes to a fit worker within a few hops, and an idle unfit one does not spin.
         """
-        self._release()
         self.sleep(self.slots / _HANDED_ON_PER_SECOND)
 
     def _send(self, ref: BatchRef) -> Sent:
         structlog.contextvars.bind_contextvars(campaign_id=ref.campaign_id, batch=ref.number)
-        sent = Sent()
+        sent = Sent(ended="left: Redis was away while the worker stopped")
         try:
             sent = self.sender.send(ref, owner=f"{self.worker}:{uuid4().hex[:12]}")
         except UnknownCampaignError:
             log.info("batch.no_such_campaign")
+            sent = Sent(ended="nothing to do: no such campaign")
         except StoreUnavailableError as error:
             log.warning("batch.left", reason=str(error))
         if not sent.elsewhere:

@@ -66,5 +66,6 @@ class Upkeep:
 
     def _sweep(self) -> None:
         for finding in self.janitor.sweep(now=self.redis_seconds(), goes_on=self.sweeping.kept):
-            log.info("janitor.repaired", campaign_id=finding.campaign_id, what=finding.what)
+            event = "janitor.repaired" if finding.broken else "campaign.expires"
+            log.info(event, campaign_id=finding.campaign_id, what=finding.what)
         self.sweeping.rest(_SWEEP_SECONDS)

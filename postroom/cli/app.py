@@ -12,6 +12,8 @@ from postroom.cli import (
     checking,
     local,
     mending,
+    processes,
+    rebinding,
     rendering,
     reporting,
     steering,
@@ -48,6 +50,8 @@ app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.cancel)
 app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(reporting.report)
 app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.retry)
 app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.doctor)
+app.command(cls=Command, rich_help_panel=_TROUBLE)(rebinding.rebind)
+app.command(cls=Command, rich_help_panel=_TROUBLE)(processes.ps)
 app.add_typer(accounts.account, rich_help_panel=_TROUBLE)
 app.command(cls=Command, rich_help_panel=_LOCAL)(local.up)
 app.command(cls=Command, rich_help_panel=_LOCAL)(local.demo)

@@ -17,7 +17,7 @@ from postroom import clock, settings
 from postroom.cli import view
 from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.following import follow
-from postroom.cli.session import opened, without_password
+from postroom.cli.session import opened
 from postroom.cli.submitting import handed_in
 from postroom.cli.wording import count, many, printable
 from postroom.errors import BadInputError, PostroomError
@@ -26,6 +26,7 @@ from postroom.localstack.stack import LocalStack, Shape, checkout
 from postroom.localstack.supervisor import Supervisor
 from postroom.model import State, Status
 from postroom.records import status_record
+from postroom.redis_url import without_password
 
 _LOOK_SECONDS: Final = 0.5
 _MAIL_LINES: Final = 12

@@ -9,6 +9,7 @@ from postroom.cli.wording import count
 from postroom.client import Postroom
 from postroom.errors import StoreUnavailableError, UnknownCampaignError
 from postroom.model import AccountName, CampaignId
+from postroom.redis_url import without_password
 from postroom.settings import Settings
 from postroom.store.budget import Budget
 from postroom.store.campaigns import Campaigns
@@ -29,12 +30,6 @@ def opened(loaded: Settings | None = None) -> Iterator[Postroom]:
         hint = "" if settings.environment().get("POSTROOM_REDIS_URL") else _HINT
         where = without_password(using.redis.url)
         raise StoreUnavailableError(f"{error} ({where}{hint})") from None
-
-
-def without_password(url: str) -> str:
-    """A Redis URL that may be shown."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 class Quota:
@@ -69,7 +64,7 @@ def _left(budget: Budget, account: AccountName) -> str:
     status = budget.status(account)
     if not status.known:
         return ""
-    if status.quota < 0:
-        return "no quota"
+    if status.quota < 0:  # None, or SES has not told: a word on it reads as none left.
+        return ""
     left = max(0.0, status.quota - status.used - status.foreign)
     return f"{count(left)} of {count(status.quota)} left of the quota"

@@ -9,6 +9,7 @@ import typer
 from postroom.cli import view
 from postroom.cli.console import AsJson, notes, say, say_json, tables
 from postroom.cli.following import watched
+from postroom.cli.overview import overview
 from postroom.cli.session import Quota, opened
 from postroom.client import Postroom
 from postroom.model import CampaignId
@@ -41,7 +42,8 @@ def campaigns(
     if as_json:
         say_json([status_record(one) for one in found])
     elif found:
-        tables().print(view.table(found))
+        out = tables()
+        out.print(overview(found, width=out.width))
     else:
         notes().print("no campaigns yet")
 

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from postroom.cli.wording import count, moment, printable, rate, span
 from postroom.model import Outcome, State, Status, Totals
+from postroom.remedies import hint_after_halt
 
-_STYLES: Final = {
+STYLES: Final = {
     State.SENDING: "bold green",
     State.FINISHED: "bold green",
     State.WAITING: "bold yellow",
@@ -29,10 +30,6 @@ _MARKED: Final = {
     "complained": "red",
 }
 """What a tired eye must not miss among the figures."""
-_NEXT: Final = {
-    State.PAUSED: "goes on with: postroom resume {id}",
-    State.HALTED: "when that is mended: postroom resume {id}",
-}
 _OPEN: Final = (Outcome.PENDING, Outcome.SENDING)
 _BESIDE: Final = ("invalid", "duplicate", "delivered", "bounced", "complained")
 _IDLE: Final = (State.WAITING, State.PAUSED, State.HALTED)
@@ -46,7 +43,7 @@ def in_vain(status: Status) -> bool:
 
 
 def style_of(status: Status) -> str:
-    return "bold yellow" if in_vain(status) else _STYLES.get(status.state, "")
+    return "bold yellow" if in_vain(status) else STYLES.get(status.state, "")
 
 
 def settled(books: Totals) -> int:
@@ -61,11 +58,13 @@ def block(status: Status, quota_left: str = "") -> RenderableType:
     if pace := _pace(status, quota_left):
         lines.append(Text(pace, style="cyan"))
     if status.reason:
-        lines.append(Text(printable(status.reason), style=_STYLES.get(status.state, "")))
+        lines.append(Text(printable(status.reason), style=STYLES.get(status.state, "")))
     if status.warning:
         lines.append(Text(printable(status.warning), style="yellow"))
-    if status.state in _NEXT:
-        lines.append(Text(_NEXT[status.state].format(id=status.id), style="dim"))
+    if status.state is State.PAUSED:
+        lines.append(Text(f"goes on with: postroom resume {status.id}", style="dim"))
+    if status.state is State.HALTED:
+        lines.append(Text(hint_after_halt(status.id, status.reason), style="dim"))
     return Group(*lines)
 
 
@@ -80,29 +79,6 @@ def line(status: Status, quota_left: str = "") -> str:
         printable(status.warning),
     ]
     return " · ".join(part for part in parts if part)
-
-
-def table(statuses: list[Status]) -> Table:
-    """Many campaigns, newest first."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "name", "state"):
-        made.add_column(heading, no_wrap=heading != "name")
-    for heading in ("total", "accepted", "open", "rate"):
-        made.add_column(heading, justify="right", no_wrap=True)
-    made.add_column("why")
-    for one in statuses:
-        books = one.totals
-        made.add_row(
-            one.id,
-            printable(one.name),
-            Text(one.state, style=style_of(one)),
-            count(books.total),
-            count(books.accepted),
-            count(books.pending + books.sending),
-            rate(one.achieved_rate) if books.accepted and one.state not in _IDLE else "",
-            printable(one.reason),
-        )
-    return made
 
 
 def books(totals: Totals) -> Table:
@@ -170,7 +146,7 @@ def _pace(status: Status, quota_left: str) -> str:
     if status.state in (State.FINISHED, State.CANCELLED, State.EXPIRED):
         return _took(status)
     parts = []
-    if status.started_at is not None and status.state not in _IDLE:
+    if status.achieved_rate and status.state not in _IDLE:
         allowed = status.allowed_rate
         of = f" of {rate(allowed)} allowed" if allowed is not None else ""
         parts.append(f"{rate(status.achieved_rate)}{of}")

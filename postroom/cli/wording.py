@@ -46,6 +46,12 @@ def moment(seconds: float) -> str:
     return then.strftime("%H:%M:%S UTC" if then.date() == today else "%Y-%m-%d %H:%M UTC")
 
 
+def day_or_time(seconds: float) -> str:
+    """A moment in few columns: of today by its time, of another day by its date; UTC."""
+    then, today = clock.utc(seconds), clock.utc(clock.now()).date()
+    return then.strftime("%H:%M:%S" if then.date() == today else "%Y-%m-%d")
+
+
 def printable(text: str) -> str:
     """Text of others without anything that a terminal would obey."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -46,6 +46,13 @@ class Aliases:
             self.refresh()
         return self._owners.get(account, account)
 
+    def number(self, account: AccountName) -> str:
+        """Return the number of the AWS account that a section is; empty where nobody could tell."""
+        key = self._store.keys.accounts("sections")
+        found: bytes | None = self._store.ask(lambda client: client.hget(key, account))
+        kind, _, rest = (found or b"").decode().partition(":")
+        return rest.partition(":")[0] if kind == "aws" else ""
+
     def sharing(self, account: AccountName) -> list[AccountName]:
         """Return all sections that use the same budget, with the account itself."""
         owner = self.owner(account)

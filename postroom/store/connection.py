@@ -27,6 +27,10 @@ _NOT_NOW: Final = (
 )
 
 
+Step = tuple[str, Sequence[str], Sequence[Any]]
+"""A script, its keys and its arguments."""
+
+
 class Store:
     """The connection that every module of the store works through.
 
@@ -43,6 +47,19 @@ class Store:
         """Run lua/`script`.lua. Raises `StoreUnavailableError` when Redis cannot."""
         with self._asking():
             return self._scripts(script)(keys=keys, args=args)
+
+    def run_all(self, steps: Sequence[Step], *, remove: tuple[str, str] | None = None) -> None:
+        """Run scripts one after the other, and take a member off a set, in one round trip.
+
+        Raises `StoreUnavailableError`; a part may have been done then.
+        """
+        with self._asking():
+            pipeline = self.client.pipeline(transaction=False)
+            for script, keys, args in steps:
+                self._scripts(script)(keys=keys, args=args, client=pipeline)
+            if remove:
+                pipeline.srem(*remove)
+            pipeline.execute()
 
     def ask(self, command: "Callable[[redis.Redis], Any]") -> Any:
         """Run plain commands. Raises `StoreUnavailableError` when Redis cannot."""

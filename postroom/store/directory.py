@@ -1,13 +1,26 @@
 """Which senders the running producers and workers know, for services that have no settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from postroom.meaning import Meaning, decoded, decoded_all, encoded, mark_of_all
 from postroom.model import AccountName, SenderName
 from postroom.settings import Sender
 from postroom.store.connection import Store
+
+_STANDS_SECONDS: Final = 30
+
+
+class Rank(IntEnum):
+    """Whose word on the meaning of a sender goes before whose."""
+
+    WORKER = 0
+    PRODUCER = 1
+    STARTED = 2
+    """A producer that has just started: its settings are the newest."""
 
 
 class SenderAddresses(NamedTuple):
@@ -36,6 +49,36 @@ class Directory:
         self._store.ask(lambda client: client.hset(self._key, mapping=accounts))
         key = self._store.keys.sender_addresses
         self._store.ask(lambda client: client.hset(key, mapping=addresses))
+
+    def announce_meanings(self, means: Mapping[SenderName, Meaning], rank: Rank) -> None:
+        """Tell what the senders mean here; to be repeated every ten seconds or so.
+
+        n is the senders of the settings.
+        """
+        told = [part for name, one in means.items() for part in (name, one.mark, encoded(one))]
+        if told:
+            keys = self._store.keys
+            self._store.run(
+                "announce_senders", [keys.meanings], [_STANDS_SECONDS, int(rank), *told]
+            )
+            mark, settings = mark_of_all(means), encoded(means)
+            self._store.ask(lambda client: client.hset(keys.settings, mark, settings))
+
+    def meaning_of(self, sender: SenderName) -> Meaning | None:
+        """Return what a sender means to the running processes; None when none has told."""
+        key = self._store.keys.meanings
+        stored: bytes | None = self._store.ask(lambda client: client.hget(key, sender))
+        return decoded(stored.split(b"|", 3)[3]) if stored else None
+
+    def settings(self, marks: Iterable[str]) -> dict[str, dict[SenderName, Meaning]]:
+        """Return what the senders mean in the settings that processes announced by these marks."""
+        wanted = sorted(set(marks))
+        if not wanted:
+            return {}
+        key = self._store.keys.settings
+        found = self._store.ask(lambda client: client.hmget(key, wanted))
+        pairs = zip(wanted, found, strict=True)
+        return {mark: decoded_all(stored) for mark, stored in pairs if stored}
 
     def senders(self) -> dict[SenderName, AccountName]:
         """Return every announced sender and its account."""

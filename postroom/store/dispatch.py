@@ -20,13 +20,15 @@ from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.turns import Due, Route, Turn
+from postroom.store.turns import RECORDS, Due, Route, Turn, leaving, resting
 
 __all__ = ["SES_FAILS", "Dispatch", "Due", "Route", "Turn"]
 
 _TICKET_SECONDS: Final = 10
 _LONGEST_REST_MS: Final = 5_000
 _SLOTS_SECONDS: Final = 10
+
+_UNTOLD: Final = presence.About()
 
 SES_FAILS: Final = "SES fails"
 """Begins the reason of a hold in an outage of SES; `doctor` tells of these."""
@@ -59,7 +61,7 @@ class Dispatch:
 
     def drop(self, campaign_id: CampaignId, account: AccountName, lane: Lane) -> None:
         """Take a campaign out of the line, until it is woken."""
-        self._rest(campaign_id, account, lane, wakes="", rest_ms=-1)
+        self._store.run(*leaving(self._store.keys, campaign_id, account, lane))
 
     def limit(self, account: AccountName, lane: Lane, most: int) -> None:
         """Let at most so many batches of an account and lane be out at once."""
@@ -106,10 +108,11 @@ class Dispatch:
     def release(self, turn: Turn) -> Due:
         """Pick the batches of one turn; each is looked at again after a grace."""
         keys = self._store.keys.campaign(turn.campaign_id)
-        next_ms, *numbers = self._store.run(
+        next_ms, name, *numbers = self._store.run(
             "release_batches", [keys.campaign, keys.due], [len(turn.tickets), self._grace]
         )
-        return Due(numbers=tuple(map(int, numbers)), next_ms=int(next_ms))
+        due = tuple(map(int, numbers))
+        return Due(numbers=due, next_ms=int(next_ms), name=name.decode())
 
     def place(self, route: Route | None, turn: Turn, due: Due, lane: Lane) -> None:
         """Say which tickets became batches; let a campaign with nothing due rest."""
@@ -120,7 +123,8 @@ class Dispatch:
         if len(due.numbers) < len(turn.tickets):
             account = AccountName(turn.tickets[0].split("|")[0])
             rest = due.next_ms if due.next_ms < 0 else min(due.next_ms, _LONGEST_REST_MS)
-            self._rest(turn.campaign_id, account, lane, wakes=turn.wakes, rest_ms=rest)
+            keys, one, wakes = self._store.keys, turn.campaign_id, turn.wakes
+            self._store.run(*resting(keys, one, account, lane, wakes=wakes, rest_ms=rest))
 
     def began(self, route: Route, ref: BatchRef) -> None:
         """A batch is taken up: it is out, also when its message came twice or very late."""
@@ -139,7 +143,10 @@ class Dispatch:
         after `let_go`, by whoever had not heard yet, ends by itself. `held` tells the real end.
         """
         key = self._store.keys.turns(account, lane).hold
-        stored = f"{self._store.seconds() + seconds:.3f}|{reason}"
+        until, stands = self._store.seconds() + seconds, self.held(account, lane)
+        if stands and stands[1] > until:
+            return  # One answer an account: what it waits for longer is still to come.
+        stored = f"{until:.3f}|{reason}"
         lasts_ms = max(1, int(min(seconds, self._longest_hold) * 1000))
         self._store.ask(lambda client: client.set(key, stored, px=lasts_ms))
 
@@ -170,14 +177,16 @@ class Dispatch:
         serving: Collection[AccountName] | None = None,
         accounts: Collection[AccountName] = (),
         troubles: Sequence[presence.Trouble] = (),
+        about: presence.About = _UNTOLD,
     ) -> None:
         """Say how many batches a worker can send at once; holds for some seconds.
 
         `serving` are the accounts that it sends for now (None: any), `accounts` those in its
-        settings, `troubles` what keeps it from the others. One round trip.
+        settings, `troubles` what keeps it from the others, `about` what else there is to know of
+        it. One round trip.
         """
         keys = [self._key("workers"), *(self._key(f"slots:{lane}") for lane in slots)]
-        told = presence.told(serving, accounts, troubles)
+        told = presence.told(serving, accounts, troubles, about)
         self._store.run(
             "announce_worker",
             keys,
@@ -223,18 +232,6 @@ class Dispatch:
             key=lambda pair: (order[pair[1]], pair[0]),
         )
 
-    def _rest(
-        self,
-        campaign_id: CampaignId,
-        account: AccountName,
-        lane: Lane,
-        *,
-        wakes: str,
-        rest_ms: int,
-    ) -> None:
-        keys = [self._turns(account, lane), *self._records()]
-        self._store.run("rest_campaign", keys, [campaign_id, wakes, rest_ms])
-
     def _turn_keys(self, route: Route) -> list[str]:
         turns = self._turns(route.account, route.lane)
         return [self._key(f"out:{route.lane}"), turns, self._key("routes")]
@@ -243,7 +240,7 @@ class Dispatch:
         return self._store.keys.turns(account, lane).turns
 
     def _records(self) -> list[str]:
-        return [self._key(name) for name in ("routes", "asleep", "wakes", "clocks")]
+        return [self._key(name) for name in RECORDS]
 
     def _key(self, name: str) -> str:
         return self._store.keys.dispatch(name)

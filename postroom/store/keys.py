@@ -137,6 +137,16 @@ class Keys:
         return f"{self.prefix}suppressed"
 
     @property
+    def meanings(self) -> str:
+        """Hash: sender -> what it means to the running processes; see announce_senders.lua."""
+        return f"{self.prefix}meanings"
+
+    @property
+    def settings(self) -> str:
+        """Hash: mark of all senders of one process -> what each of them means there."""
+        return f"{self.prefix}settings"
+
+    @property
     def senders(self) -> str:
         """Hash: sender -> its account, as the running producers and workers know them."""
         return f"{self.prefix}senders"

@@ -30,6 +30,8 @@ class Claim:
     """One ledger byte a recipient."""
     recipients: bytes
     """As wire.decode_batch reads them."""
+    bound: str = ""
+    """As `Meaning.bound` writes what the campaign's sender must mean; empty: it is not bound."""
 
     def open(self) -> list[int]:
         """Indexes of the recipients that still wait to be sent."""
@@ -84,8 +86,15 @@ class Ledger:
             detail = rest[0] if rest else ""
             text = detail.decode() if isinstance(detail, bytes) else str(detail)
             raise NotClaimed(answer.decode().lower(), text)
-        fence, parks, states, recipients = rest
-        return Claim(ref=ref, fence=fence, parks=parks, states=states, recipients=recipients)
+        fence, parks, states, recipients, bound = rest
+        return Claim(
+            ref=ref,
+            fence=fence,
+            parks=parks,
+            states=states,
+            recipients=recipients,
+            bound=bound.decode(),
+        )
 
     def begin(self, claim: Claim, indexes: Sequence[int]) -> None:
         """Write `sending` for the recipients of one call, just before it leaves.

@@ -60,6 +60,11 @@ class LiveCampaign:
         return not self.closing and (not self.split or self.open > 0)
 
     @property
+    def awaits_split(self) -> bool:
+        """Whether a producer is to cut it, or to go on with it."""
+        return self.may_send and not self.split and self.sealed_at > 0
+
+    @property
     def open(self) -> int:
         """Recipients who have no outcome yet."""
         return self.pending + self.sending
@@ -107,6 +112,11 @@ class Live:
             lambda client: client.zrangebyscore(due, "(0", now, start=0, num=most)
         )
         return [int(number) for number in found]
+
+    def is_live(self, campaign_id: CampaignId) -> bool:
+        """Whether nobody has put a campaign away yet."""
+        key = self._store.keys.live
+        return bool(self._store.ask(lambda client: client.sismember(key, campaign_id)))
 
     def once(self, what: str, *, seconds: float) -> bool:
         """Whether the caller is the first to ask for `what` in so many seconds."""

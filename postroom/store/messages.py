@@ -4,10 +4,12 @@ from typing import Final
 
 from postroom import wire
 from postroom.errors import MaybeSubmittedError, StoreUnavailableError
+from postroom.meaning import Meaning, encoded
 from postroom.model import AccountName, CampaignId, Outcome, Recipient
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.drafts import DraftGoneError, Drafts
+from postroom.store.ending import Endings
 
 
 class Messages:
@@ -16,6 +18,7 @@ class Messages:
     def __init__(self, store: Store, drafts: Drafts, settings: StoreSettings) -> None:
         self._store: Final = store
         self._drafts: Final = drafts
+        self._endings: Final = Endings(store, retention_seconds=settings.retention_seconds)
         self._retention: Final = settings.message_retention_seconds
 
     def post(
@@ -24,6 +27,7 @@ class Messages:
         recipient: Recipient,
         *,
         account: AccountName,
+        means: Meaning | None,
         suppressed: bool,
         key: str,
     ) -> None:
@@ -39,9 +43,14 @@ class Messages:
             posted = self._store.run(
                 "post_message",
                 [keys.campaign, keys.batches, keys.ledger, keys.due],
-                [account, batch, wire.LEDGER[outcome], outcome.value, self._retention],
+                [
+                    *(account, batch, wire.LEDGER[outcome], outcome.value, self._retention),
+                    *(means.bound if means else "", encoded(means) if means else ""),
+                ],
             )
         except StoreUnavailableError as error:
             raise MaybeSubmittedError(campaign_id) from error
+        if suppressed and posted:
+            self._endings.finish(campaign_id)
         if not posted:
             raise DraftGoneError(f"message {campaign_id} expired before it was complete")

@@ -1,14 +1,16 @@
-"""Who is there: whether Redis answers, which workers take batches, and what ails single ones."""
+"""Who is there: whether Redis answers, which processes run, and what ails single ones."""
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
 
 from postroom.errors import StoreUnavailableError
 from postroom.model import AccountName, SenderName
 from postroom.store.connection import Store
 
 EVERY_ACCOUNT = "*"
+_PRODUCER_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,30 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a process says of itself, whatever it does."""
+
+    version: str = ""
+    started_at: float = 0.0
+    """Unix seconds, by the clock of its host."""
+    slots: int = 0
+    """Tasks that it takes at once."""
+    busy: int = 0
+    """Tasks that it has in hand."""
+    settings: str = ""
+    """Mark of what all senders mean in its settings; see `Directory.settings`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Producer:
+    """One producer process, as it announced itself last."""
+
+    name: str
+    """`host:pid`."""
+    about: About
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """One worker process, as it announced itself last."""
 
@@ -36,6 +62,7 @@ class Worker:
     serving: frozenset[AccountName] | None
     """Those that it sends for now; None: any."""
     troubles: tuple[Trouble, ...] = ()
+    about: About = field(default_factory=About)
 
     def serves(self, account: AccountName) -> bool:
         """Whether it sends for an account now."""
@@ -56,15 +83,27 @@ def answers(store: Store) -> bool:
 
 def workers(store: Store) -> list[Worker]:
     """Return the workers whose announcement still holds; see `Dispatch.announce`."""
-    key = store.keys.dispatch("workers")
-    found: dict[bytes, bytes] = store.ask(lambda client: client.hgetall(key))
-    now = store.seconds()
-    there = []
-    for name, stored in sorted(found.items()):
-        lapses, _, told = stored.decode().partition("|")
-        if float(lapses) > now:
-            there.append(_worker(name.decode(), told))
-    return there
+    return [_worker(name, told) for name, told in _there(store, "workers")]
+
+
+def producers(store: Store) -> list[Producer]:
+    """Return the producers whose announcement still holds."""
+    return [
+        Producer(name=name, about=_about(json.loads(told)))
+        for name, told in _there(store, "producers")
+    ]
+
+
+def announce_producer(store: Store, name: str, about: About) -> None:
+    """Say that a producer is there; holds for some seconds."""
+    record = json.dumps({"about": asdict(about)})
+    key = store.keys.dispatch("producers")
+    store.run("announce_producer", [key], [name, _PRODUCER_SECONDS, record])
+
+
+def retire_producer(store: Store, name: str) -> None:
+    """A producer is going."""
+    store.ask(lambda client: client.hdel(store.keys.dispatch("producers"), name))
 
 
 def served(accounts: Collection[AccountName] | None) -> str:
@@ -76,12 +115,30 @@ def told(
     serving: Collection[AccountName] | None,
     accounts: Collection[AccountName],
     troubles: Sequence[Trouble],
+    about: About,
 ) -> str:
     """Write all that a worker announces; `_worker` reads it."""
     ailing = [[one.account, one.sender, one.reason, round(one.seconds, 1)] for one in troubles]
     serves = None if serving is None else sorted(serving)
-    record = {"accounts": sorted(accounts), "serving": serves, "troubles": ailing}
+    record = {
+        "accounts": sorted(accounts),
+        "serving": serves,
+        "troubles": ailing,
+        "about": asdict(about),
+    }
     return json.dumps(record, ensure_ascii=False)
+
+
+def _there(store: Store, kind: str) -> list[tuple[str, str]]:
+    key = store.keys.dispatch(kind)
+    found: dict[bytes, bytes] = store.ask(lambda client: client.hgetall(key))
+    now = store.seconds()
+    there = []
+    for name, stored in sorted(found.items()):
+        lapses, _, told = stored.decode().partition("|")
+        if float(lapses) > now:
+            there.append((name.decode(), told))
+    return there
 
 
 def _worker(name: str, told: str) -> Worker:
@@ -94,4 +151,11 @@ def _worker(name: str, told: str) -> Worker:
             Trouble(worker=name, account=account, sender=sender, reason=reason, seconds=seconds)
             for account, sender, reason, seconds in has["troubles"]
         ),
+        about=_about(has),
     )
+
+
+def _about(has: dict[str, Any]) -> About:
+    """Read what a process says of itself; one of another version may say less, or more."""
+    known = {one.name for one in fields(About)}
+    return About(**{key: value for key, value in has.get("about", {}).items() if key in known})

@@ -11,6 +11,7 @@ from typing import Final
 
 from postroom import wire
 from postroom.errors import LeaseLostError, NeedsPersonError, UnknownCampaignError
+from postroom.meaning import Meaning, encoded
 from postroom.model import AccountName, BadRow, Campaign, CampaignId, SenderName, Source
 from postroom.settings import Settings
 from postroom.store.connection import Store
@@ -87,10 +88,16 @@ class Splits:
         return wire.decode_campaign(spec)
 
     def claim(
-        self, campaign_id: CampaignId, *, owner: str, account: AccountName | None
+        self,
+        campaign_id: CampaignId,
+        *,
+        owner: str,
+        account: AccountName | None,
+        means: Meaning | None = None,
     ) -> Lease | None:
         """Take the lease; None when another producer holds it or nothing is to be split.
 
+        The first one binds the campaign to what its sender `means`, and to the account.
         Raises `NeedsPersonError` when too many died of it: the campaign is halted then.
         """
         keys = self._store.keys.campaign(campaign_id)
@@ -98,7 +105,10 @@ class Splits:
         answer, *rest = self._store.run(
             "claim_split",
             [keys.campaign, keys.rows],
-            [owner, self._lease_seconds, account or "", self._max_crashes, why],
+            [
+                *(owner, self._lease_seconds, account or "", self._max_crashes, why),
+                *(means.bound if means else "", encoded(means) if means else ""),
+            ],
         )
         if answer == b"HALTED":
             raise NeedsPersonError(why)

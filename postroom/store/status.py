@@ -1,23 +1,35 @@
 """How a campaign stands, derived from its records at one moment."""
 
 from dataclasses import fields
-from typing import Final
+from typing import Final, NamedTuple
 
+from postroom import remedies
 from postroom.clock import utc
 from postroom.errors import UnknownCampaignError
-from postroom.estimate import DAY, time_needed
 from postroom.model import AccountName, CampaignId, Lane, State, Status, Totals
+from postroom.store import presence
 from postroom.store.budget import Budget, BudgetStatus
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
+from postroom.store.progress import rate_of_last_seconds, rate_over, seconds_left
 
 _COUNTERS: Final = tuple(field.name for field in fields(Totals))
 _FACTS: Final = (
     *("name", "account", "lane", "sealed_at", "send_at", "started_at", "finished_at"),
-    *("split", "steer", "halted", "batches", "key", "created_at", "warning"),
+    *("split", "steer", "halted", "batches", "key", "created_at", "warning", "sample"),
 )
 
 _Facts = dict[str, str]
+
+
+class _Stand(NamedTuple):
+    """Where a campaign stands, why, and since or from when (Unix seconds) it is sent."""
+
+    state: State
+    reason: str = ""
+    begins_at: float | None = None
+    """None: nobody knows when it goes on."""
+
 
 _SOON_SECONDS: Final = 12 * 3600
 
@@ -46,40 +58,58 @@ class StatusReader:
         now = self._store.seconds()
         account = AccountName(facts["account"])
         budget = self._budget.status(account) if account else None
-        allowed = budget.rate if budget and budget.known else None
-        state, reason = self._state(facts, totals, now, budget)
+        stand = self._stand(facts, totals, now, budget)
         started, finished = _moment(facts["started_at"]), _moment(facts["finished_at"])
-        lasted = 0.0 if started is None else (finished or now) - started
-        achieved = totals.accepted / lasted if lasted > 0 else 0.0
-        going = state in (State.SENDING, State.SPLITTING, State.WAITING)
+        rate = 0.0
+        if started is not None and finished is not None:
+            rate = rate_over(totals.accepted, finished - started, budget)
+        elif stand.state is State.SENDING:
+            rate = rate_of_last_seconds(facts["sample"], totals.accepted, now, budget)
+        left = None
+        if stand.begins_at is not None and facts["split"]:
+            left = seconds_left(totals, rate, budget, begins_in=stand.begins_at - now)
         return Status(
             id=campaign_id,
             name=facts["name"],
-            state=state,
-            reason=reason,
+            state=stand.state,
+            reason=stand.reason,
             warning=facts["warning"],
             totals=totals,
-            achieved_rate=achieved,
-            allowed_rate=allowed,
-            eta_seconds=_eta(totals, achieved or allowed, budget) if going else None,
+            achieved_rate=rate,
+            allowed_rate=budget.rate if budget and budget.known else None,
+            eta_seconds=left,
             started_at=started,
             finished_at=finished,
             key=facts["key"],
             created_at=_moment(facts["created_at"]),
         )
 
-    def _state(
+    def _stand(
         self, facts: _Facts, totals: Totals, now: float, budget: BudgetStatus | None
-    ) -> tuple[State, str]:
-        """Return the state and the reason for it."""
-        state, reason = _own_state(facts, totals, now)
-        if state is State.SENDING and budget is not None:
-            if stop := stopped(AccountName(facts["account"]), budget):
-                return State.WAITING, stop
-            if held := self._dispatch.held(AccountName(facts["account"]), Lane(facts["lane"])):
-                why, until = held
-                return State.WAITING, f"{why}; goes on at {_told(until, now)}"
-        return state, reason
+    ) -> _Stand:
+        stand = _own_stand(facts, totals, now)
+        if stand.state is State.SPLITTING and not presence.producers(self._store):
+            return _Stand(stand.state, f"no producer is there: {remedies.START_PRODUCER}")
+        if stand.state is not State.SENDING or budget is None:
+            return stand
+        account = AccountName(facts["account"])
+        if stop := stopped(account, budget):
+            return _Stand(State.WAITING, stop)
+        if nobody := self._nobody(account):
+            return _Stand(State.SENDING, nobody)
+        if held := self._dispatch.held(account, Lane(facts["lane"])):
+            why, until = held
+            return _Stand(State.WAITING, f"{why}; goes on at {_told(until, now)}", until)
+        return stand
+
+    def _nobody(self, account: AccountName) -> str:
+        """Tell that nobody sends for an account; empty when somebody does."""
+        there = presence.workers(self._store)
+        if not there:
+            return f"no worker is there: {remedies.START_WORKER}"
+        if not any(one.serves(account) for one in there):
+            return f"no worker that is there can send for account {account}: postroom doctor"
+        return ""
 
 
 def stopped(account: AccountName, budget: BudgetStatus) -> str:
@@ -90,24 +120,25 @@ def stopped(account: AccountName, budget: BudgetStatus) -> str:
     return f"account {account} was paused by a person; to go on: {command}" if budget.paused else ""
 
 
-def _own_state(facts: _Facts, totals: Totals, now: float) -> tuple[State, str]:
+def _own_stand(facts: _Facts, totals: Totals, now: float) -> _Stand:
     """Return what the campaign's own records say; whether its account is held is not in them."""
     if not facts["sealed_at"]:
-        return State.RECEIVING, ""
+        return _Stand(State.RECEIVING)
     if facts["steer"] in (State.CANCELLED, State.EXPIRED):
-        return State(facts["steer"]), ""
+        return _Stand(State(facts["steer"]))
     if facts["split"] and totals.pending + totals.sending == 0:
-        return State.FINISHED, ""
+        return _Stand(State.FINISHED)
     if facts["halted"]:
-        return State.HALTED, facts["halted"]
+        return _Stand(State.HALTED, facts["halted"])
     if facts["steer"] == State.PAUSED:
-        return State.PAUSED, ""
+        return _Stand(State.PAUSED)
     send_at = _moment(facts["send_at"])
     if send_at is not None and send_at > now:
-        return State.SCHEDULED, f"starts at {utc(send_at):%Y-%m-%d %H:%M:%S} UTC"
+        starts = f"starts at {utc(send_at):%Y-%m-%d %H:%M:%S} UTC"
+        return _Stand(State.SCHEDULED, starts, send_at)
     if not facts["split"] and not facts["started_at"]:
-        return State.SPLITTING, ""
-    return State.SENDING, ""
+        return _Stand(State.SPLITTING)
+    return _Stand(State.SENDING, begins_at=now)
 
 
 def _moment(stored: str) -> float | None:
@@ -118,16 +149,3 @@ def _told(moment: float, now: float) -> str:
     """Tell a moment; with its date unless it is soon."""
     form = "%H:%M:%S" if moment - now < _SOON_SECONDS else "%Y-%m-%d %H:%M:%S"
     return f"{utc(moment):{form}} UTC"
-
-
-def _eta(totals: Totals, rate: float | None, budget: BudgetStatus | None) -> float | None:
-    if not rate:
-        return None
-    limited = budget is not None and budget.known and budget.quota >= 0
-    return time_needed(
-        totals.pending + totals.sending,
-        per_second=rate,
-        quota=budget.quota if budget and limited else float("inf"),
-        sent=budget.used + budget.foreign if budget else 0.0,
-        window_seconds=budget.window_seconds if budget else DAY,
-    )

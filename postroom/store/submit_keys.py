@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from postroom.model import CampaignId
-from postroom.store.connection import Store
+from postroom.store.connection import Step, Store
 
 SILENCE_SECONDS: Final = 30
 
@@ -85,10 +85,10 @@ class SubmitKeys:
     def _touch(
         self, key: str, campaign_id: CampaignId, *, seconds: int, sealed: bool = False
     ) -> bool:
-        return bool(
-            self._store.run(
-                "touch_key",
-                [self._store.keys.submitted(key)],
-                [campaign_id, "1" if sealed else "", seconds],
-            )
-        )
+        own = self._store.keys.submitted(key)
+        return bool(self._store.run(*touching(own, campaign_id, seconds=seconds, sealed=sealed)))
+
+
+def touching(own: str, campaign_id: CampaignId, *, seconds: int, sealed: bool) -> Step:
+    """Return the step that keeps a key (at `own`) for so long; 0: until its campaign is over."""
+    return ("touch_key", [own], [campaign_id, "1" if sealed else "", seconds])

@@ -173,8 +173,8 @@ class Rig:
         self.workers.append(self._celery("worker", "worker.app", *command, environ=environ))
         return self.workers[-1]
 
-    def start_producer(self) -> Program:
-        self.producers.append(self._celery("producer", "producers.app"))
+    def start_producer(self, *environ: str) -> Program:
+        self.producers.append(self._celery("producer", "producers.app", environ=environ))
         return self.producers[-1]
 
     def kill_worker(self, which: int, how: signal.Signals = signal.SIGKILL) -> Program:

@@ -191,6 +191,26 @@ def test_list_shows_the_newest_first(stack: LocalStack, tmp_path: Path) -> None:
     assert newest in run(stack, "list").stdout
 
 
+def test_ps_shows_every_process_in_eighty_columns(stack: LocalStack) -> None:
+    found = json.loads(run(stack, "ps", "--json").stdout)
+    assert {one["kind"] for one in found} == {"producer", "worker"}
+    assert [one["troubles"] for one in found] == [[]] * len(found)
+    assert all(one["pid"] and one["version"] and one["started_at"] for one in found)
+    assert len({one["settings"] for one in found}) == 1
+    shown = run(stack, "ps").stdout.splitlines()
+    assert len(shown) == 1 + len(found)
+    assert max(map(len, shown)) <= 80
+
+
+def test_rebind_shows_before_it_does(stack: LocalStack, tmp_path: Path) -> None:
+    campaign = submitted(stack, tmp_path, people=1)
+    assert run(stack, "watch", campaign).returncode == 0
+    told = json.loads(run(stack, "rebind", campaign, "--json").stdout)
+    assert told == {"sender": "news", "bound": True, "changes": [], "rebound": False}
+    assert "means the same" in run(stack, "rebind", campaign).stdout
+    assert "it is over" in one_line(run(stack, "rebind", campaign, "--yes"), 1)
+
+
 def test_an_account_is_shown_paused_and_resumed(stack: LocalStack, tmp_path: Path) -> None:
     [shown] = json.loads(run(stack, "account", "list", "--json").stdout)
     assert (shown["name"], shown["max_send_rate"], shown["quota"]) == ("local", 200, 100_000)
@@ -201,9 +221,8 @@ def test_an_account_is_shown_paused_and_resumed(stack: LocalStack, tmp_path: Pat
     wait_until(lambda: status(stack, campaign)["state"] == "waiting", "it waits for the account")
     assert "postroom account resume local" in str(status(stack, campaign)["reason"])
     complained = run(stack, "doctor", "--json")
-    assert [one["command"] for one in json.loads(complained.stdout)["wrong"] if one["command"]] == [
-        "postroom account resume local"
-    ]
+    wrong = {one["where"]: one["command"] for one in json.loads(complained.stdout)["wrong"]}
+    assert wrong == {"account local": "postroom account resume local"}
     assert "open" in run(stack, "account", "resume", "local").stdout
     assert run(stack, "watch", campaign, "--json").returncode == 0
     assert status(stack, campaign)["accepted"] == 3

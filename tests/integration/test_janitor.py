@@ -105,6 +105,7 @@ class TestEnd:
         house.line.wake(made.route)
         house.send(made, 0)
         made.set(finished_at="")
+        store.client.sadd(store.keys.live, made.id)
         assert house.sweep() == ["its end was not written down"]
         assert made.field("finished_at")
         assert store.client.ttl(store.keys.campaign(made.id).ledger) > 0
@@ -112,11 +113,17 @@ class TestEnd:
         assert house.live.campaigns() == []
         assert house.sweep() == []
 
-    def test_takes_a_finished_campaign_off_the_live_ones(self, house: House) -> None:
+    def test_is_written_where_it_happens_and_leaves_nothing_to_sweep(
+        self, house: House, store: Store
+    ) -> None:
         made = house.make(2)
+        house.line.wake(made.route)
         house.send(made, 0)
-        house.sweep()
+        assert made.field("finished_at")
         assert house.live.campaigns() == []
+        assert house.line.route(made.id) is None
+        assert store.client.ttl(store.keys.campaign(made.id).ledger) > 0
+        assert house.sweep() == []
 
     def test_of_records_that_expired_leaves_no_trace(self, house: House, store: Store) -> None:
         made = house.make()

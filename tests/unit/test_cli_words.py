@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 
 from postroom import clock
-from postroom.cli import checking, following, rows, sampling, view, wording
+from postroom.cli import checking, following, overview, rows, sampling, view, wording
 from postroom.cli.console import notes, tables
-from postroom.cli.session import without_password
 from postroom.errors import BadInputError
 from postroom.estimate import time_needed
 from postroom.fields import fields_of
 from postroom.model import Campaign, CampaignId, SenderName, State, Status, Totals
 from postroom.records import status_record
+from postroom.redis_url import without_password
 
 STATUS = Status(
     id=CampaignId("c1"),
@@ -219,7 +219,8 @@ def test_a_warning_stands_below_the_books_and_on_the_line() -> None:
 
 
 def test_what_others_wrote_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
-    tables().print(view.table([replace(STATUS, name="a:fire:b", reason="root:x:0")]))
+    shown = [replace(STATUS, name="a:fire:b", reason="root:x:0")]
+    tables().print(overview.overview(shown, width=80))
     notes().print("on :fire:")
     said = capsys.readouterr()
     assert "a:fire:b" in said.out
@@ -242,3 +243,21 @@ def test_a_quota_that_is_spent_is_a_warning(sent: float, level: str, left: str) 
     (_, quota), _ = checking._limits(Asked(sent=sent), 10)
     assert quota.level == level
     assert quota.detail.startswith(left)
+
+
+def test_a_list_has_one_line_a_campaign_in_eighty_columns() -> None:
+    reason = "account main is halted: the credentials were revoked; when that is mended: type it"
+    many = [
+        replace(STATUS, name="Rückruf Herbst " * 5, created_at=1_790_000_000.0),
+        replace(STATUS, name="春の手紙", state=State.HALTED, reason=reason),
+    ]
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(overview.overview(many, width=80))
+    assert [line.rstrip() for line in captured.get().splitlines()] == [
+        "id  when        state    accepted      name",
+        "c1  2026-09-21  sending  590 of 1,000  Rückruf Herbst Rückruf Herbst Rückruf He…",
+        "c1              halted   590 of 1,000  春の手紙",
+        "    account main is halted: the credentials were revoked; when that is mended:",
+        "    type it",
+    ]

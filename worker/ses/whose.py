@@ -55,6 +55,12 @@ class Whose:
         told = sha256(f"{endpoint}|{region}|{key}".encode()).hexdigest()[:24]
         return Identity(name=f"key:{told}", sure=not asked)
 
+    def number(self, account: AccountName) -> str:
+        """Return the number of the AWS account that is sent by; empty when there is no telling."""
+        identity = self.identity(account)
+        kind, _, rest = identity.name.partition(":") if identity else ("", "", "")
+        return rest.partition(":")[0] if kind == "aws" else ""
+
     def _number(self, account: AccountName, key: str) -> str:
         if key not in self._accounts:
             self._accounts[key] = self._asked(account)

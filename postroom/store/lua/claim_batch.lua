@@ -2,8 +2,8 @@
 -- first: what its worker was sending becomes ambiguous, or pending again under `resend`.
 -- KEYS[1] campaign   KEYS[2] batches   KEYS[3] ledger   KEYS[4] leases   KEYS[5] due
 -- ARGV     batch, owner, lease seconds, crashes that a batch may cause
--- Returns  {'CLAIMED', fence, parks, ledger bytes, recipients} · {'BUSY', ms until it lapses} ·
---          {'DONE'} · {'MISSING'} · {'STOPPED', why} · {'POISON', crashes}
+-- Returns  {'CLAIMED', fence, parks, ledger bytes, recipients, what the sender is bound to} ·
+--          {'BUSY', ms until it lapses} · {'DONE'} · {'MISSING'} · {'STOPPED', why} · {'POISON', crashes}
 local campaign, batches, ledger, leases, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local n, owner, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
@@ -14,7 +14,7 @@ if not stored then
   redis.call('ZREM', due, n)
   return {'MISSING'}
 end
-local has = redis.call('HMGET', campaign, 'batch_size', 'on_ambiguous', 'steer', 'halted', 'send_at', 'not_after')
+local has = redis.call('HMGET', campaign, 'batch_size', 'on_ambiguous', 'steer', 'halted', 'send_at', 'not_after', 'bound')
 local size = tonumber(has[1])
 local offset = tonumber(n) * size
 local states = redis.call('GETRANGE', ledger, offset, offset + size - 1)
@@ -72,4 +72,4 @@ local lapses = string.format('%.3f', now + lease)
 redis.call('HSET', campaign, 'fence', mark)
 redis.call('HSET', leases, n, mark .. '|' .. lapses .. '|' .. owner .. '|' .. crashes .. '|' .. parks)
 redis.call('ZADD', due, lapses, n)
-return {'CLAIMED', fence, parks, states, stored}
+return {'CLAIMED', fence, parks, states, stored, has[7] or ''}

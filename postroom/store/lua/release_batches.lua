@@ -3,14 +3,14 @@
 -- KEYS[1] campaign   KEYS[2] due
 -- ARGV     how many, grace seconds
 -- Returns  {ms until the next one is due (-1: none is left, -2: the campaign may not send now),
---          batch, batch, ...}
+--          name of the campaign, batch, batch, ...}
 local campaign, due = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-local has = redis.call('HMGET', campaign, 'steer', 'halted', 'send_at')
-if (has[1] or '') ~= '' or (has[2] or '') ~= '' then return {-2} end
+local has = redis.call('HMGET', campaign, 'steer', 'halted', 'send_at', 'name')
+if (has[1] or '') ~= '' or (has[2] or '') ~= '' then return {-2, ''} end
 if (tonumber(has[3] or '') or 0) > now then
-  return {math.ceil((tonumber(has[3]) - now) * 1000)}
+  return {math.ceil((tonumber(has[3]) - now) * 1000), ''}
 end
 -- What a dead worker left, or was parked, goes before what nobody has begun (0): behind those it
 -- would wait for the end of the campaign.
@@ -25,5 +25,6 @@ end
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 local wait = -1
 if first[2] then wait = math.max(0, math.ceil((tonumber(first[2]) - now) * 1000)) end
+table.insert(picked, 1, has[4] or '')
 table.insert(picked, 1, wait)
 return picked

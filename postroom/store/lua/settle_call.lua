@@ -4,7 +4,10 @@
 -- ARGV     batch, fence, how many reasons, the reasons, then runs of outcomes: start, bytes,
 --          start, bytes, ... (byte 128 + k stands for the k-th reason, k from 0)
 -- Returns  {'SETTLED', recipients of the campaign still open} · {'LOST'}
+-- Two samples of what was accepted are kept, ten seconds and more apart: the rate of the last
+-- seconds is read off them. After a silence they begin anew, so that no pause slows it down.
 local FIRST_REASON, LAST_REASON = 128, 255
+local SAMPLE_SECONDS, SILENCE_SECONDS = 10, 30
 local NAMES = {p = 'pending', a = 'accepted', x = 'suppressed', u = 'ambiguous', c = 'cancelled', e = 'expired'}
 local campaign, ledger, leases, reasons = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local n, fence, given = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -54,5 +57,14 @@ if crashes ~= '0' and moved > (counts.pending or 0) then
   redis.call('HSET', leases, n, fence .. '|' .. lease .. '|0|' .. parks)
 end
 
-local books = redis.call('HMGET', campaign, 'pending', 'sending')
+local books = redis.call('HMGET', campaign, 'pending', 'sending', 'accepted', 'sample', 'total')
+if counts.accepted and tonumber(books[5]) > 1 then
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) + math.floor(tonumber(time[2]) / 1000) / 1000
+  local sample = string.format('%.3f|%d', now, books[3])
+  local last = string.match(books[4] or '', '[^ ]+$')
+  local age = now - (tonumber(string.match(last or '', '^[%d%.]+') or '') or 0)
+  if age > SILENCE_SECONDS then last = sample end
+  if age >= SAMPLE_SECONDS then redis.call('HSET', campaign, 'sample', last .. ' ' .. sample) end
+end
 return {'SETTLED', (tonumber(books[1] or '') or 0) + (tonumber(books[2] or '') or 0)}

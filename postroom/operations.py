@@ -1,0 +1,71 @@
+"""What an operator does through the client: accounts, processes, what is wrong, and mending it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from postroom.accounts import AccountStatus
+from postroom.model import AccountName, CampaignId
+from postroom.parts import Parts
+from postroom.processes import Process, processes
+
+if TYPE_CHECKING:
+    from postroom.doctor import Complaint
+    from postroom.janitor import Finding
+    from postroom.rebinding import Rebinding
+
+
+class Operations:
+    """Every method raises `StoreUnavailableError` when Redis is away: wait, then ask again."""
+
+    _parts: Parts
+
+    def accounts(self) -> Sequence[AccountStatus]:
+        """Return how every account stands, by name."""
+        return self._parts.accounts.all()
+
+    def account(self, account: str) -> AccountStatus:
+        """Raises `BadInputError` when nobody knows the account."""
+        return self._parts.accounts.status(AccountName(account))
+
+    def pause_account(self, account: str) -> None:
+        """Stop all that is sent on an account until `resume_account`.
+
+        Raises `BadInputError` when nobody knows the account.
+        """
+        self._parts.accounts.pause(AccountName(account))
+
+    def resume_account(self, account: str) -> None:
+        """Let all campaigns and messages of an account go on, after a pause or a halt.
+
+        Raises `BadInputError` when nobody knows the account.
+        """
+        self._parts.accounts.resume(AccountName(account))
+
+    def processes(self) -> Sequence[Process]:
+        """Return the workers and producers that run, and what ails them."""
+        return processes(self._parts.store)
+
+    def examine(self) -> "Sequence[Complaint]":
+        """Return what is wrong on Redis, and the command that mends it. Changes nothing."""
+        return self._parts.doctor().examine()
+
+    def repair(self) -> "Sequence[Finding]":
+        """Do at once what the workers' janitor does by itself; return what was repaired."""
+        return self._parts.doctor().repair()
+
+    def binding(self, campaign_id: str) -> "Rebinding":
+        """Return what a campaign's sender meant when it was taken in, and what it means now.
+
+        Raises `UnknownCampaignError`, and `RefusedError` when it cannot be bound anew.
+        """
+        return self._parts.rebinder().proposed(CampaignId(campaign_id))
+
+    def rebind(self, campaign_id: str, proposed: "Rebinding | None" = None) -> "Rebinding":
+        """Let a campaign go by what its sender means now; return what changed.
+
+        With `proposed`, by what `binding` has shown. Raises as `binding` does, and
+        `RefusedError` when it is over or somebody else has bound it meanwhile.
+        """
+        shown = proposed or self._parts.rebinder().proposed(CampaignId(campaign_id))
+        self._parts.rebinder().rebind(CampaignId(campaign_id), shown)
+        return shown
