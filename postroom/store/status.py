@@ -95,12 +95,12 @@ class StatusReader:
         account = AccountName(facts["account"])
         if stop := stopped(account, budget):
             return _Stand(State.WAITING, stop)
-        if nobody := self._nobody(account):
-            return _Stand(State.SENDING, nobody)
+        nobody = self._nobody(account)
         if held := self._dispatch.held(account, Lane(facts["lane"])):
             why, until = held
-            return _Stand(State.WAITING, f"{why}; goes on at {_told(until, now)}", until)
-        return stand
+            goes_on = f"{why}; goes on at {_told(until, now)}"
+            return _Stand(State.WAITING, goes_on, None if nobody else until)
+        return _Stand(State.SENDING, nobody) if nobody else stand
 
     def _nobody(self, account: AccountName) -> str:
         """Tell that nobody sends for an account; empty when somebody does."""
