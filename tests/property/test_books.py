@@ -69,10 +69,10 @@ class Broker:
         self.messages: list[BatchRef] = []
         self.splits = 0
 
-    def batches(self, refs: Sequence[BatchRef], lane: Lane) -> None:
+    def batches(self, refs: Sequence[BatchRef], lane: Lane, name: str = "") -> None:
         self.messages += refs
 
-    def split(self, campaign_id: CampaignId) -> None:
+    def split(self, campaign_id: CampaignId, name: str = "") -> None:
         self.splits += 1
 
 

@@ -148,10 +148,10 @@ class Broker:
     def __init__(self) -> None:
         self.messages: list[BatchRef] = []
 
-    def batches(self, refs: Sequence[BatchRef], lane: Lane) -> None:
+    def batches(self, refs: Sequence[BatchRef], lane: Lane, name: str = "") -> None:
         self.messages += refs
 
-    def split(self, campaign_id: CampaignId) -> None:
+    def split(self, campaign_id: CampaignId, name: str = "") -> None:
         """The model splits whatever is not split."""
 
     def close(self) -> None:
