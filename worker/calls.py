@@ -109,9 +109,9 @@ class Caller:
     def call(self, work: Work) -> None:
         """Send the next recipients of a batch.
 
-        Raises `AccountHaltedError`, `BudgetExhaustedError`, `CampaignStoppedError`,
-        `KeepsFailingError`, `LeaseLostError`, `NeedsPersonError`, `WorkerUnfitError`: each
-        says what is to become of the batch.
+        Each error says what is to become of the batch: `AccountHaltedError`, `LeaseLostError`,
+        `BudgetExhaustedError`, `CampaignStoppedError`, `KeepsFailingError`, `NeedsPersonError`,
+        `WorkerUnfitError`.
         """
         delivery, route = work.posting.delivery, work.posting.route
         chosen = work.next()
@@ -124,12 +124,9 @@ class Caller:
             verdicts = begun.call.deliver(begun.gate)
             self._settle(work, begun, verdicts)
         kinds = [verdict.kind for verdict in verdicts.values()]
-        self.accounts.settle(
-            route.account,
-            grant,
-            counted=sum(kind in COUNTED for kind in kinds),
-            unsent=grant.recipients - sum(kind not in NEVER_SENT for kind in kinds),
-        )
+        counted = sum(kind in COUNTED for kind in kinds)
+        unsent = grant.recipients - sum(kind not in NEVER_SENT for kind in kinds)
+        self.accounts.settle(route.account, grant, counted=counted, unsent=unsent)
         self._heed(work, verdicts)
 
     def _ask(self, work: Work, chosen: int, places: Reservation | None) -> Ask:
