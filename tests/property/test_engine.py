@@ -64,7 +64,7 @@ from worker.suppression_check import SuppressionCheck
 LATER_SECONDS = 500
 """Longer than every lease, grace, rest and hold."""
 
-RUNS, PARTS = 25, 2
+RUNS, PARTS = 15, 10
 CALLS_A_SLICE = 2
 SHORTENING_SECONDS = 10.0
 
@@ -700,7 +700,9 @@ def _shorter(breaks: Callable[[Sequence[Step]], str], steps: list[Step]) -> list
     return steps
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))]
+)
 @pytest.mark.parametrize("mode", ["bulk", "single", "auto"])
 def test_the_laws_hold_whatever_happens_at_any_step(
     store: Store, settings: Settings, mode: str, part: int
