@@ -231,11 +231,9 @@ class Rig:
                 raise AssertionError(f"waited {seconds:g} s in vain until: {what}")
             clock.sleep(0.03)
 
-    def keep_logs(self, name: str) -> Path:
+    def keep_logs(self, kept: Path) -> Path:
         """Copy what the processes said to where it can be read after the run."""
-        kept = Path(tempfile.gettempdir()) / f"postroom-{name}"
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self._crew.folder, kept)
+        shutil.copytree(self._crew.folder, kept, dirs_exist_ok=True)
         return kept
 
     def _start_simulator(self) -> None:

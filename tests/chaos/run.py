@@ -3,6 +3,8 @@
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.error import URLError
 
@@ -59,7 +61,7 @@ def run(plan: Plan, seed: int) -> dict[str, Any]:
         broken += storm.unbalanced[:1]
         broken += [f"{name} died by itself" for name in rig.died()]
         if broken:
-            kept = rig.keep_logs(f"chaos-{plan.name}-{seed}")
+            kept = rig.keep_logs(Path(mkdtemp(prefix=f"postroom-chaos-{plan.name}-{seed}-")))
             broken.append(f"logs: {kept}")
         return {
             "run": plan.name,

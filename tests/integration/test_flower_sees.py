@@ -96,7 +96,7 @@ def test_tasks_tell_how_they_ended_and_no_secret_of_a_submit(
     assert args[queues.SUBMIT].startswith("<campaign 'Autumn' key #")
     assert "'Autumn'" in args[queues.SEND_BATCH]
     assert "'Autumn'" in args[queues.SPLIT]
-    logs = rig.keep_logs(tmp_path.name)
+    logs = rig.keep_logs(tmp_path / "logs")
     said = "".join(
         path.read_text(errors="replace")
         for path in logs.rglob("*")
