@@ -64,7 +64,7 @@ from worker.suppression_check import SuppressionCheck
 LATER_SECONDS = 500
 """Longer than every lease, grace, rest and hold."""
 
-RUNS, PARTS = 15, 10
+RUNS, PARTS = 8, 20
 CALLS_A_SLICE = 2
 SHORTENING_SECONDS = 10.0
 
