@@ -1,10 +1,12 @@
 """One child process of the local stack, with its log."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -87,7 +89,9 @@ class Program:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, below those that outgoing connections are given."""
+    while True:
+        port = random.randint(10_000, 32_000)  # noqa: S311 - it spreads, it guards nothing
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
