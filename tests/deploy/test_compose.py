@@ -12,7 +12,7 @@ import yaml
 
 from postroom import settings
 from postroom.localstack import redis_server
-from tests.support.redis_server import free_port
+from postroom.localstack.program import free_port
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from postroom import settings
-from tests.support.redis_server import RedisServer, free_port
+from postroom.localstack.program import free_port
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,8 +11,9 @@ from urllib.request import ProxyHandler, build_opener
 import psutil
 import pytest
 
+from postroom.localstack.program import free_port
 from tests.support import image
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent

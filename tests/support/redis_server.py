@@ -1,7 +1,6 @@
 """A real redis-server on a free loopback port, for as long as a test wants it."""
 
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
@@ -9,13 +8,8 @@ import redis
 
 from postroom import settings
 from postroom.localstack import redis_server
+from postroom.localstack.program import free_port
 from tests.support.waiting import wait_until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:
