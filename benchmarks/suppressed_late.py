@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from benchmarks.lab import HTML, TEXT, Lab, lab, report
 from benchmarks.watching import Watch, until, watch
-from postroom.address import normal
+from postroom.content.address import normal
 from postroom.localstack.stack import Shape
 from postroom.model import AccountName, Campaign, CampaignId, Message, Recipient, SenderName, State
 

@@ -12,8 +12,8 @@ from postroom.localstack.stack import Shape
 from postroom.model import Recipient
 from postroom.store.connection import Store
 from postroom.store.suppression import Suppression
-from worker.retry import store_waits
-from worker.suppression_check import SuppressionCheck
+from worker.sending.retry import store_waits
+from worker.sending.suppression_check import SuppressionCheck
 
 _LISTED, _CALL, _CALLS, _PAGE = 1_000_000, 50, 2_000, 10_000
 

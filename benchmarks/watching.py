@@ -8,7 +8,7 @@ from threading import Event, Thread
 from typing import Any
 
 from benchmarks.lab import Lab
-from postroom import queues
+from postroom.broker import queues
 from postroom.localstack import simulator
 from postroom.model import CampaignId, Lane
 from postroom.settings import load

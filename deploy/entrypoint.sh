@@ -1,7 +1,7 @@
 #!/bin/sh
 # One image, one process a container: entrypoint.sh PROCESS [ARGUMENTS].
 # Every process is exec'ed, so that signals reach it and its exit code is the container's.
-# Each queue of postroom/queues.py is consumed by one case below; a test holds that.
+# Each queue of postroom/broker/queues.py is consumed by one case below; a test holds that.
 set -eu
 
 # A secret may be given as a file (NAME_FILE), as Docker and Kubernetes mount theirs.

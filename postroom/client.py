@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from postroom import clock
 from postroom import settings as settings_module
-from postroom.address import normal, sendable
-from postroom.catalogue import Search
+from postroom.content.address import normal, sendable
 from postroom.model import (
     BadRow,
     Campaign,
@@ -22,12 +21,13 @@ from postroom.model import (
     Submission,
 )
 from postroom.operations import Operations
-from postroom.pace import over
 from postroom.parts import put_together
-from postroom.retrying import Retriable, Wanted
 from postroom.settings import Settings
-from postroom.shipping import Recipients
-from postroom.suppressing import suppress_many
+from postroom.submission.retrying import Retriable, Wanted
+from postroom.submission.shipping import Recipients
+from postroom.submission.suppressing import suppress_many
+from postroom.views.catalogue import Search
+from postroom.views.pace import over
 
 if TYPE_CHECKING:
     from postroom.intake.look import Looked

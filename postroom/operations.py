@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from postroom.accounts import AccountStatus
+from postroom.dispatch.accounts import AccountStatus
 from postroom.model import AccountName, CampaignId
 from postroom.parts import Parts
-from postroom.processes import Process, processes
+from postroom.views.processes import Process, processes
 
 if TYPE_CHECKING:
-    from postroom.doctor import Complaint
-    from postroom.janitor import Finding
-    from postroom.rebinding import Rebinding
+    from postroom.dispatch.rebinding import Rebinding
+    from postroom.health.doctor import Complaint
+    from postroom.health.janitor import Finding
 
 
 class Operations:

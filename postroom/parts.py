@@ -5,24 +5,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from postroom.accounts import Accounts
-from postroom.catalogue import Catalogue
-from postroom.finishing import Finishing
-from postroom.preview import Preview
-from postroom.publish import Publisher
-from postroom.retrying import Retrier
+from postroom.broker.publish import Publisher
+from postroom.dispatch.accounts import Accounts
+from postroom.dispatch.finishing import Finishing
+from postroom.dispatch.steering import Steering
 from postroom.settings import Settings
-from postroom.steering import Steering
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.report import Reports
 from postroom.store.status import StatusReader
 from postroom.store.suppression import Suppression
-from postroom.submitter import Submitter
+from postroom.submission.retrying import Retrier
+from postroom.submission.submitter import Submitter
+from postroom.views.catalogue import Catalogue
+from postroom.views.preview import Preview
 
 if TYPE_CHECKING:
-    from postroom.doctor import Doctor
-    from postroom.rebinding import Rebinder
+    from postroom.dispatch.rebinding import Rebinder
+    from postroom.health.doctor import Doctor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +44,13 @@ class Parts:
 
     def rebinder(self) -> "Rebinder":
         """Loaded when somebody asks for it."""
-        from postroom.rebinding import Rebinder
+        from postroom.dispatch.rebinding import Rebinder
 
         return Rebinder(self.store, self.settings)
 
     def doctor(self) -> "Doctor":
         """Loaded when somebody asks for it."""
-        from postroom.doctor import Doctor
+        from postroom.health.doctor import Doctor
 
         return Doctor(self.store, self.settings, self.publisher)
 

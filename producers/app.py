@@ -7,11 +7,12 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 
-from postroom import logs, queues, remedies, settings
-from postroom.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
+from postroom import logs, remedies, settings
+from postroom.broker import queues
+from postroom.broker.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from postroom.store.connection import check_safety
-from postroom.store.directory import Directory
+from postroom.store.sender_registry import Directory
 from producers import tasks
 from producers.heartbeat import Heartbeat
 

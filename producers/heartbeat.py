@@ -8,13 +8,13 @@ from typing import Final
 
 import structlog
 
-from postroom.announcing import OwnProcess
 from postroom.errors import StoreUnavailableError
+from postroom.health.announcing import OwnProcess
 from postroom.meaning import meanings
 from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.directory import Directory, Rank
+from postroom.store.sender_registry import Directory, Rank
 
 log = structlog.get_logger()
 

@@ -11,6 +11,8 @@ import msgspec
 import structlog
 
 from postroom import clock
+from postroom.broker.publish import Publisher
+from postroom.dispatch.finishing import Finishing
 from postroom.errors import (
     BadInputError,
     NeedsPersonError,
@@ -19,20 +21,18 @@ from postroom.errors import (
     UnknownCampaignError,
     UnreadableSourceError,
 )
-from postroom.finishing import Finishing
 from postroom.meaning import Meaning, meanings
 from postroom.model import AccountName, CampaignId, SenderName, Source
-from postroom.publish import Publisher
 from postroom.settings import Settings
 from postroom.store.aliases import Aliases
 from postroom.store.connection import Store
 from postroom.store.split import Lease, SplitLostError, Splits
 from postroom.store.suppression import Suppression
-from producers.line import DispatchLine
-from producers.patience import Patience, StopRequested
+from producers.counters import Tally
+from producers.dispatch_hint import DispatchLine
+from producers.retrying import Patience, StopRequested
 from producers.sources import read_pages, read_url
 from producers.split import RefusedListError, Split
-from producers.tally import Tally
 from producers.writing import Desk, Writer
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final, Protocol
 
+from postroom.content.fields import fields_of
 from postroom.errors import BadInputError
-from postroom.fields import fields_of
 from postroom.intake.lines import Lines
 from postroom.intake.reading import read_rows
 from postroom.intake.rows import Rows
@@ -17,9 +17,9 @@ from postroom.intake.sieve import Recipients, Sieve
 from postroom.intake.unpacking import unpacked
 from postroom.model import Campaign, Source
 from postroom.store.split import Lease
+from producers.counters import Tally
 from producers.cutting import Cutter, Trail
-from producers.patience import Patience
-from producers.tally import Tally
+from producers.retrying import Patience
 from producers.writing import Writer
 
 

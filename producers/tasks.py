@@ -10,16 +10,17 @@ from celery import Task, shared_task
 from celery.exceptions import Reject
 from celery.worker.request import Request
 
-from postroom import queues, settings
-from postroom.announcing import OwnProcess
+from postroom import settings
+from postroom.broker import queues
+from postroom.broker.publish import named
 from postroom.errors import RefusedError, StoreUnavailableError
+from postroom.health.announcing import OwnProcess
 from postroom.model import CampaignId
-from postroom.publish import named
 from postroom.redaction import without_addresses
 from postroom.store.connection import Store
-from producers.patience import StopRequested
 from producers.producer import Producer
-from producers.reception import Reception
+from producers.retrying import StopRequested
+from producers.submit_handler import Reception
 
 _settings: Final = settings.load()
 _building: Final = threading.Lock()

@@ -7,11 +7,11 @@ from typing import Final, Protocol, TypeVar
 from postroom.clock import Clock
 from postroom.errors import StoreUnavailableError
 from postroom.model import CampaignId
-from postroom.shipping import FULL
 from postroom.store.split import Lease, Splits, Written
+from postroom.submission.shipping import FULL
+from producers.counters import Tally
 from producers.cutting import CutBatch
-from producers.patience import Patience
-from producers.tally import Tally
+from producers.retrying import Patience
 
 _BATCHES_A_WRITE: Final = 20
 _BYTES_A_WRITE: Final = 4 << 20

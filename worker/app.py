@@ -8,11 +8,12 @@ import structlog
 from celery import Celery, signals
 from kombu import Queue
 
-from postroom import logs, queues, settings
-from postroom.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
+from postroom import logs, settings
+from postroom.broker import queues
+from postroom.broker.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from worker import runtime, tasks
-from worker.heartbeat import Heartbeat
+from worker.process.heartbeat import Heartbeat
 
 log = structlog.get_logger()
 

@@ -3,7 +3,7 @@
 from email.utils import formataddr, parseaddr
 from typing import NamedTuple
 
-from postroom import address
+from postroom.content import address
 from postroom.errors import BadInputError
 
 

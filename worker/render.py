@@ -12,9 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 from markupsafe import escape
 
-from postroom.errors import PostroomError
-from postroom.model import Campaign, CampaignId, Recipient
-from postroom.sandbox import (
+from postroom.content.sandbox import (
     BODY_PARTS,
     HTML,
     SUBJECT,
@@ -23,8 +21,17 @@ from postroom.sandbox import (
     shown,
     shown_on_one_line,
 )
+from postroom.content.template import (
+    Headers,
+    Message,
+    Templates,
+    UnrenderableError,
+    Values,
+    missing_field,
+)
+from postroom.errors import PostroomError
+from postroom.model import Campaign, CampaignId, Recipient
 from postroom.settings import Sender
-from postroom.template import Headers, Message, Templates, UnrenderableError, Values, missing_field
 from worker.mailbox import mailbox
 
 MAX_DATA_CHARACTERS: Final = 262_144

@@ -9,36 +9,36 @@ from typing import Final
 import structlog
 
 from postroom import clock, remedies
-from postroom.announcing import OwnProcess
+from postroom.broker.publish import Publisher
+from postroom.health.announcing import OwnProcess
 from postroom.model import AccountName, BatchRef, CampaignId
-from postroom.publish import Publisher
 from postroom.settings import Settings
 from postroom.store.connection import Store, check_safety
-from postroom.store.directory import Directory
 from postroom.store.dispatch import Dispatch
 from postroom.store.live import Live
+from postroom.store.sender_registry import Directory
 from postroom.store.suppression import Suppression
-from worker import loops
-from worker.accounts import Accounts
-from worker.call_pool import CallPool
-from worker.calls import Caller, Posting
-from worker.delivery import BulkRest, Delivery
+from worker.account.circuit_breaker import Outage
+from worker.account.feedback import Accounts
+from worker.account.limiter import Limiter
+from worker.account.poller import QuotaKeeper
+from worker.account.retrying import PatientBudget, PatientLedger
+from worker.components import Ground, lay
 from worker.fitness import Fitness
-from worker.ground import Ground, lay
-from worker.heartbeat import Heartbeat
-from worker.limiter import Limiter
-from worker.outage import Outage
-from worker.patience import PatientBudget, PatientLedger
-from worker.postings import Compiler
-from worker.quota import QuotaKeeper
+from worker.process import loops
+from worker.process.batch_loop import Shift, Worked
+from worker.process.heartbeat import Heartbeat
+from worker.process.maintenance import Upkeep
 from worker.render import Mailing
-from worker.retry import store_waits
-from worker.sender import Sender
+from worker.sending.call_pool import CallPool
+from worker.sending.calls import Caller, Posting
+from worker.sending.compiled import Compiler
+from worker.sending.delivery import BulkRest, Delivery
+from worker.sending.retry import store_waits
+from worker.sending.sender import Sender
+from worker.sending.suppression_check import SuppressionCheck
 from worker.ses.request import SesCarrier
-from worker.shift import Shift, Worked
 from worker.stopping import Stopping
-from worker.suppression_check import SuppressionCheck
-from worker.upkeep import Upkeep
 
 log = structlog.get_logger()
 

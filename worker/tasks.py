@@ -7,7 +7,8 @@ from typing import Final
 
 from celery import shared_task
 
-from postroom import clock, queues, settings
+from postroom import clock, settings
+from postroom.broker import queues
 from postroom.model import BatchRef, CampaignId
 from worker.runtime import Worker, build
 from worker.stopping import Stopping

@@ -7,13 +7,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from postroom.accounts import AccountStatus
 from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.flags import Command, Group
 from postroom.cli.session import opened
 from postroom.cli.wording import count, moment, printable, rate
+from postroom.dispatch.accounts import AccountStatus
 from postroom.model import AccountName
-from postroom.records import account_record
+from postroom.views.records import account_record
 
 account = typer.Typer(
     name="account", cls=Group, help="What an account may send, and what holds it."

@@ -10,19 +10,20 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from postroom import campaign_file, checks, clock, settings
-from postroom.advice import advice_on
+from postroom import campaign_file, clock, settings
 from postroom.cli import listing, rows
 from postroom.cli.console import AsJson, say, say_json, tables
 from postroom.cli.listing import row_record
 from postroom.cli.submitting import CampaignFile, EmailColumn, fault_in
 from postroom.cli.wording import count, many, moment, printable, rate, span
+from postroom.content import checks
+from postroom.content.advice import advice_on
 from postroom.estimate import time_needed
 from postroom.intake.look import NOTED_ROWS, Looked
 from postroom.model import Campaign
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.store.directory import Directory
+from postroom.store.sender_registry import Directory
 
 _MARKS: Final = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
 _SHOWN_ROWS: Final = 10

@@ -14,8 +14,8 @@ from postroom.cli.session import Quota
 from postroom.client import Postroom
 from postroom.errors import PostroomError
 from postroom.model import CampaignId, State, Status
-from postroom.records import status_record
 from postroom.settings import Settings
+from postroom.views.records import status_record
 
 _DIGITS: Final = re.compile(r"\d+")
 _DRAWN_SECONDS: Final = 0.2

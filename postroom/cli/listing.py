@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, Final
 from postroom.cli import rows
 from postroom.cli.sampling import ROWS, Sample, sample
 from postroom.cli.wording import count, many
+from postroom.content.fields import fields_of
 from postroom.errors import BadInputError, StoreUnavailableError
-from postroom.fields import fields_of
 from postroom.intake.look import Looked
 from postroom.model import BadRow, Campaign
 from postroom.settings import Settings

@@ -25,8 +25,8 @@ from postroom.localstack import simulator
 from postroom.localstack.stack import LocalStack, Shape, checkout
 from postroom.localstack.supervisor import Supervisor
 from postroom.model import State, Status
-from postroom.records import status_record
 from postroom.redis_url import without_password
+from postroom.views.records import status_record
 
 _LOOK_SECONDS: Final = 0.5
 _MAIL_LINES: Final = 12

@@ -12,7 +12,7 @@ from postroom.cli.console import AsJson, notes, say, say_json, tables
 from postroom.cli.session import opened
 from postroom.cli.wording import count, printable
 from postroom.model import CampaignId, Outcome
-from postroom.retrying import Retriable, Wanted
+from postroom.submission.retrying import Retriable, Wanted
 
 
 def retry(

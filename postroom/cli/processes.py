@@ -9,8 +9,8 @@ from postroom import clock
 from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.session import opened
 from postroom.cli.wording import printable, span
-from postroom.processes import Process
-from postroom.records import process_record
+from postroom.views.processes import Process
+from postroom.views.records import process_record
 
 
 def ps(*, as_json: AsJson = False) -> None:

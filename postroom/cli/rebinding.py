@@ -8,8 +8,8 @@ from rich.text import Text
 from postroom.cli.console import AsJson, notes, say_json, tables
 from postroom.cli.session import opened
 from postroom.cli.wording import printable
+from postroom.dispatch.rebinding import Rebinding
 from postroom.model import CampaignId
-from postroom.rebinding import Rebinding
 
 
 def rebind(

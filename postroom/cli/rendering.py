@@ -12,10 +12,10 @@ from postroom import campaign_file, settings
 from postroom.cli import rows
 from postroom.cli.console import AsJson, say, say_json
 from postroom.cli.submitting import CampaignFile, EmailColumn
+from postroom.content.fields import fields_of, filled
+from postroom.content.template import Message, Templates, UnrenderableError
 from postroom.errors import BadInputError, PostroomError
-from postroom.fields import fields_of, filled
 from postroom.model import Recipient
-from postroom.template import Message, Templates, UnrenderableError
 
 _SOMEBODY: Final = "somebody@example.com"
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, BinaryIO, Final
 
+from postroom.content.fields import NONE, Fields
 from postroom.errors import BadInputError, UnreadableSourceError
-from postroom.fields import NONE, Fields
 from postroom.intake.look import Looked, Numbered, first_rows, look, rows_of
 from postroom.model import BadRow, Recipient
-from postroom.recipients import check_start
-from postroom.shipping import chunks_of
+from postroom.submission.recipients import check_start
+from postroom.submission.shipping import chunks_of
 
 _IN_MEMORY: Final = 64 << 20
 STDIN: Final = "-"

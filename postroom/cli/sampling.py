@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from postroom.content.template import Templates, UnrenderableError
 from postroom.intake.look import Numbered
 from postroom.model import Campaign, Recipient
-from postroom.template import Templates, UnrenderableError
 
 ROWS: Final = 100
 

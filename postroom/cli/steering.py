@@ -13,8 +13,8 @@ from postroom.cli.overview import overview
 from postroom.cli.session import Quota, opened
 from postroom.client import Postroom
 from postroom.model import CampaignId
-from postroom.pace import over
-from postroom.records import status_record
+from postroom.views.pace import over
+from postroom.views.records import status_record
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign.", show_default=False)]
 

@@ -8,16 +8,17 @@ from typing import Annotated
 
 import typer
 
-from postroom import campaign_file, template
-from postroom.advice import advice_on
+from postroom import campaign_file
 from postroom.cli import rows
 from postroom.cli.console import AsJson, notes, say, say_json
 from postroom.cli.following import watched
 from postroom.cli.session import opened
 from postroom.cli.wording import count, many, printable
 from postroom.client import Postroom
+from postroom.content import template
+from postroom.content.advice import advice_on
+from postroom.content.fields import fields_of
 from postroom.errors import BadInputError, PostroomError
-from postroom.fields import fields_of
 from postroom.intake.look import NOTED_ROWS, Looked
 from postroom.model import Submission
 

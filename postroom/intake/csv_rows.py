@@ -6,8 +6,8 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, Final
 
+from postroom.content.fields import Fields
 from postroom.errors import BadInputError
-from postroom.fields import Fields
 from postroom.intake.header import Header, check_header, header_of, start_of
 from postroom.intake.lines import Lines
 from postroom.intake.rows import Rows, invalid, not_utf8, size_of_run

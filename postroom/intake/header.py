@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
+from postroom.content.fields import Fields
 from postroom.errors import BadInputError
-from postroom.fields import Fields
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _EMAIL: Final = frozenset({"email", "e_mail"})

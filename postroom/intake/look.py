@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from postroom.fields import Fields
+from postroom.content.fields import Fields
 from postroom.intake.lines import Lines
 from postroom.intake.reading import read_rows
 from postroom.intake.rows import Rows

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from postroom.fields import Fields, is_blank
+from postroom.content.fields import Fields, is_blank
 from postroom.intake.csv_rows import csv_rows
 from postroom.intake.form import Format
 from postroom.intake.json_rows import json_rows

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from postroom.address import NotAnAddressError, is_plain, sendable
+from postroom.content.address import NotAnAddressError, is_plain, sendable
 from postroom.intake.rows import Rows, invalid
 from postroom.intake.seen import Seen
 from postroom.model import BadRow

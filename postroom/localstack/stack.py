@@ -14,8 +14,8 @@ from typing import Final, Self
 
 from postroom import clock, settings
 from postroom.localstack import environment, redis_server, simulator
-from postroom.localstack.crew import Crew
 from postroom.localstack.kept import held_lock
+from postroom.localstack.process_group import Crew
 from postroom.localstack.program import LocalStackError, Program, free_port
 from postroom.store import presence
 from postroom.store.connection import Store

@@ -9,7 +9,7 @@ from postroom.model import AccountName, CampaignId, Lane, State
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Route
-from postroom.store.ending import Endings
+from postroom.store.finish import Endings
 from postroom.store.submit_keys import SubmitKeys
 
 if TYPE_CHECKING:

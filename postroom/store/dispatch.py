@@ -20,7 +20,7 @@ from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.turns import RECORDS, Due, Route, Turn, leaving, resting
+from postroom.store.handed_out import RECORDS, Due, Route, Turn, leaving, resting
 
 __all__ = ["SES_FAILS", "Dispatch", "Due", "Route", "Turn"]
 

@@ -14,7 +14,7 @@ from postroom.errors import CampaignStoppedError, LeaseLostError
 from postroom.model import BatchRef, CampaignId, Outcome, Settled
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.store.ending import Endings
+from postroom.store.finish import Endings
 from postroom.wire import FIRST_REASON, LEDGER
 
 

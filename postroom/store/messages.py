@@ -9,7 +9,7 @@ from postroom.model import AccountName, CampaignId, Outcome, Recipient
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.drafts import DraftGoneError, Drafts
-from postroom.store.ending import Endings
+from postroom.store.finish import Endings
 
 
 class Messages:

@@ -15,7 +15,7 @@ from postroom.meaning import Meaning, encoded
 from postroom.model import AccountName, BadRow, Campaign, CampaignId, SenderName, Source
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.store.ending import Endings
+from postroom.store.finish import Endings
 
 NOT_YET: Final = 32_503_680_000
 """The year 3000: when the batches of a strict campaign are due until all rows proved good."""

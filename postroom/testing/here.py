@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from postroom import clock
 from postroom.client import Postroom
+from postroom.dispatch.release import take_one
 from postroom.model import CampaignId, Mail, State
-from postroom.release import take_one
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.live import Live

@@ -8,10 +8,10 @@ from postroom.client import Postroom
 from postroom.localstack import simulator
 from postroom.localstack.stack import LocalStack
 from postroom.model import Mail
-from postroom.pace import over
 from postroom.store.connection import Store
 from postroom.store.live import Live
 from postroom.testing.outbox import outbox_of
+from postroom.views.pace import over
 
 _PAUSE_SECONDS: Final = 0.05
 _MAILS: Final = 1_000

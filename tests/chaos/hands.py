@@ -9,9 +9,10 @@ from itertools import count
 import psutil
 import redis
 
-from postroom import clock, queues
+from postroom import clock
+from postroom.broker import queues
+from postroom.broker.publish import Publisher
 from postroom.model import BatchRef, CampaignId, Lane
-from postroom.publish import Publisher
 from tests.chaos.faults import Fault
 from tests.chaos.recovery import Recovery
 from tests.chaos.rig import LEASE_SECONDS, Rig

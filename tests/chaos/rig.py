@@ -25,7 +25,7 @@ from redis.retry import Retry
 from postroom import clock, settings
 from postroom.client import Postroom
 from postroom.localstack import environment, redis_server, simulator
-from postroom.localstack.crew import Crew
+from postroom.localstack.process_group import Crew
 from postroom.localstack.program import Program, free_port
 from postroom.localstack.stack import checkout
 from postroom.store.keys import Keys

@@ -10,8 +10,8 @@ from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.bindings import Bindings
 from postroom.store.connection import Store
-from postroom.store.directory import Directory, Rank
 from postroom.store.presence import About
+from postroom.store.sender_registry import Directory, Rank
 from postroom.store.split import Splits
 from tests.support import campaigns
 

@@ -14,7 +14,7 @@ from tests.simulator.running import RunningSimulator
 from tests.support.fake_carrier import FakeCarrier, Sent
 from tests.support.mail import PEOPLE, carrier_to, kinds, mailing, send_bulk, simulated
 from tests.support.raw_server import RawServer, answering
-from worker.delivery import Carrier
+from worker.sending.delivery import Carrier
 from worker.ses.verdict import ACCEPTED, Kind, Verdict
 
 

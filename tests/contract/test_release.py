@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from postroom import queues
+from postroom.broker import queues
+from postroom.broker.publish import Publisher
+from postroom.dispatch.release import release
 from postroom.errors import StoreUnavailableError
 from postroom.model import AccountName, Lane
-from postroom.publish import Publisher
-from postroom.release import release
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch

@@ -16,7 +16,7 @@ from postroom.errors import RefusedError
 from postroom.model import Campaign, CampaignId, Message, SenderName, State
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.directory import Directory
+from postroom.store.sender_registry import Directory
 from tests.chaos.rig import Rig, Shape
 from tests.support.waiting import wait_until
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from celery import Celery
 
-from postroom import queues
+from postroom.broker import queues
+from postroom.broker.publish import Publisher, transport_options
 from postroom.model import AccountName, Lane, State
-from postroom.publish import Publisher, transport_options
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from tests.chaos.hands import children_of

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from postroom import queues
+from postroom.broker import queues
+from postroom.broker.publish import transport_options
 from postroom.model import State
-from postroom.publish import transport_options
 from tests.chaos.rig import Rig, Shape
 from tests.support.waiting import wait_until
 

@@ -14,7 +14,7 @@ from postroom.store.presence import workers
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.post import Post, quick
 from tests.support.waiting import wait_until
-from worker.upkeep import Upkeep
+from worker.process.maintenance import Upkeep
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from threading import Thread
 import msgspec
 import pytest
 
+from postroom.content.template import Templates
 from postroom.errors import BadInputError
 from postroom.model import BadRow, CampaignId, Recipient, State
-from postroom.records import status_record
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.template import Templates
-from producers.patience import StopRequested
+from postroom.views.records import status_record
 from producers.producer import Producer
+from producers.retrying import StopRequested
 from tests.support.office import Office, campaign
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until

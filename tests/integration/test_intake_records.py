@@ -7,7 +7,7 @@ from postroom.errors import NeedsPersonError
 from postroom.model import BadRow, CampaignId, Recipient, Source, State
 from postroom.store.drafts import DraftGoneError, Drafts
 from postroom.store.split import Counts, Lease, SplitLostError, Splits, Written
-from producers.reception import Reception
+from producers.submit_handler import Reception
 from tests.support.office import Office, campaign
 
 BATCH = wire.encode_recipients([Recipient("a@x.example"), Recipient("b@x.example")])

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from postroom.clock import now
+from postroom.dispatch.release import release
+from postroom.health.janitor import Janitor
 from postroom.ids import new_campaign_id
-from postroom.janitor import Janitor
 from postroom.model import (
     Campaign,
     CampaignId,
@@ -18,7 +19,6 @@ from postroom.model import (
     Settled,
     Source,
 )
-from postroom.release import release
 from postroom.settings import Settings
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store

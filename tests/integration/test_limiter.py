@@ -19,9 +19,9 @@ from postroom.store.budget import Allowance, Ask, Budget, Grant, Wait, Why
 from postroom.store.connection import Store
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
-from worker.limiter import Limiter
-from worker.patience import PatientBudget
-from worker.retry import store_waits
+from worker.account.limiter import Limiter
+from worker.account.retrying import PatientBudget
+from worker.sending.retry import store_waits
 from worker.stopping import Stopping
 
 ACCOUNT = AccountName("main")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from postroom.broker.publish import Publisher
 from postroom.client import Postroom
+from postroom.dispatch.finishing import Finishing
 from postroom.errors import BadInputError, StoreUnavailableError
-from postroom.finishing import Finishing
 from postroom.model import BatchRef, CampaignId, OnFinish
-from postroom.publish import Publisher
 from postroom.store.live import Live
 from tests.support.celery_process import CeleryProcess
 from tests.support.office import Office, campaign

@@ -7,7 +7,7 @@ from postroom.client import Postroom
 from postroom.errors import BadInputError
 from postroom.settings import Sender, Settings
 from postroom.store.connection import Store
-from postroom.store.directory import Directory
+from postroom.store.sender_registry import Directory
 from tests.support.office import Office, campaign
 
 ADA = {"email": "Ada@x.example", "name": "Ada & Co"}

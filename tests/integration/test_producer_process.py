@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from postroom.broker.publish import Publisher
 from postroom.model import CampaignId, State
-from postroom.publish import Publisher
 from tests.support.celery_process import CeleryProcess
 from tests.support.office import Office, campaign
 from tests.support.redis_server import RedisServer

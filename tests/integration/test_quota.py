@@ -16,14 +16,14 @@ from postroom.store.aliases import Aliases
 from postroom.store.budget import Allowance, Ask, Budget, Grant, Wait
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
+from postroom.store.poll_lease import QuotaTurns
 from postroom.store.presence import Trouble, workers
-from postroom.store.quota import QuotaTurns
 from tests.simulator.running import RunningSimulator
 from tests.support.office import Office
 from tests.support.raw_server import RawServer
 from tests.support.waiting import wait_until
+from worker.account.poller import QuotaKeeper, in_a_thread
 from worker.fitness import Fitness
-from worker.quota import QuotaKeeper, in_a_thread
 from worker.ses.account import read_account_of
 from worker.ses.client import Clients
 from worker.ses.whose import Whose

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from celery import Celery
 
-from postroom import queues, redis_url
-from postroom.celery_config import Broker, celery_settings
+from postroom import redis_url
+from postroom.broker import queues
+from postroom.broker.celery_config import Broker, celery_settings
+from postroom.broker.publish import Publisher
 from postroom.errors import BadInputError, StoreUnavailableError
 from postroom.model import CampaignId
-from postroom.publish import Publisher
 from postroom.settings import Redis, Settings
 from postroom.store.connection import Store
 from tests.support.celery_process import CeleryProcess

@@ -8,8 +8,8 @@ from postroom.cli.main import run
 from postroom.client import Postroom
 from postroom.errors import BadInputError, RefusedError, StoreUnavailableError
 from postroom.model import Outcome, Submission
-from postroom.retrying import Retriable, Retrier, Wanted
 from postroom.store.connection import Store
+from postroom.submission.retrying import Retriable, Retrier, Wanted
 from tests.support.campaigns import Made
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.office import Office

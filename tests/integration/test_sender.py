@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from postroom.client import Postroom
+from postroom.dispatch.release import release
 from postroom.model import BatchRef, CampaignId, Lane, OnAmbiguous, Outcome, Recipient, SenderName
-from postroom.release import release
 from postroom.settings import Settings
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store

@@ -11,17 +11,12 @@ import pytest
 
 from postroom import ids
 from postroom.client import Postroom
-from postroom.errors import (
-    BadInputError,
-    RefusedError,
-    StoreUnavailableError,
-    UnknownCampaignError,
-)
+from postroom.errors import BadInputError, RefusedError, StoreUnavailableError, UnknownCampaignError
 from postroom.model import CampaignId, Source, State, Submission
 from postroom.settings import Sender, Settings
 from postroom.store.connection import Store
-from postroom.store.directory import Directory
 from postroom.store.drafts import DraftGoneError, Drafts, digest
+from postroom.store.sender_registry import Directory
 from postroom.store.submit_keys import SILENCE_SECONDS
 from tests.support.office import Office, campaign
 from tests.support.redis_server import RedisServer

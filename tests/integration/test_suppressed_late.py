@@ -18,9 +18,9 @@ from tests.support.fake_carrier import FakeCarrier
 from tests.support.post import Post, quick
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
-from worker.retry import store_waits
+from worker.sending.retry import store_waits
+from worker.sending.suppression_check import SuppressionCheck
 from worker.ses.verdict import Kind
-from worker.suppression_check import SuppressionCheck
 
 GONE = "user2@example.org"
 

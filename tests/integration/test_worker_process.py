@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from celery import Celery
 
-from postroom import queues
+from postroom.broker import queues
+from postroom.broker.publish import Publisher, transport_options
+from postroom.dispatch.release import release
 from postroom.model import AccountName, OnAmbiguous, State
-from postroom.publish import Publisher, transport_options
-from postroom.release import release
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from tests.chaos.rig import Rig, Shape

@@ -22,10 +22,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from postroom.dispatch.release import release
 from postroom.errors import CampaignStoppedError, LeaseLostError, RefusedError
-from postroom.janitor import Janitor
+from postroom.health.janitor import Janitor
 from postroom.model import BatchRef, CampaignId, Lane, OnAmbiguous, Outcome, Settled
-from postroom.release import release
 from postroom.settings import Settings
 from postroom.store.budget import Allowance, Ask, Budget, Grant
 from postroom.store.campaigns import Campaigns

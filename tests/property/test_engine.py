@@ -22,8 +22,9 @@ import pytest
 
 from postroom import clock, wire
 from postroom.client import Postroom
+from postroom.dispatch.release import release
 from postroom.errors import RefusedError, StoreUnavailableError
-from postroom.janitor import Janitor
+from postroom.health.janitor import Janitor
 from postroom.model import (
     AccountName,
     BatchRef,
@@ -35,7 +36,6 @@ from postroom.model import (
     Outcome,
     State,
 )
-from postroom.release import release
 from postroom.settings import Account, Sender, Settings
 from postroom.store.budget import Allowance, Budget
 from postroom.store.campaigns import Campaigns
@@ -56,10 +56,10 @@ from tests.support.interrupted import (
 from tests.support.post import quick
 from tests.support.scripted_ses import ANSWERS, ScriptedSes
 from worker import runtime
-from worker.calls import Posting
-from worker.retry import store_waits
+from worker.sending.calls import Posting
+from worker.sending.retry import store_waits
+from worker.sending.suppression_check import SuppressionCheck
 from worker.stopping import Stopping
-from worker.suppression_check import SuppressionCheck
 
 LATER_SECONDS = 500
 """Longer than every lease, grace, rest and hold."""

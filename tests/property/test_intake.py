@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from postroom.address import NotAnAddressError, normal, sendable
+from postroom.content.address import NotAnAddressError, normal, sendable
 from postroom.errors import BadInputError
 from postroom.settings import Settings
 from postroom.store.connection import Store

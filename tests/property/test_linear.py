@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from postroom import address, campaign_file, checks, recipients, sandbox
-from postroom.advice import advice_on
+from postroom import campaign_file
 from postroom.cli import following, rows, wording
+from postroom.content import address, checks, sandbox
+from postroom.content.advice import advice_on
+from postroom.content.fields import Fields, filled
 from postroom.errors import PostroomError
-from postroom.fields import Fields, filled
 from postroom.intake import encoding, form, header
 from postroom.intake.lines import Lines
 from postroom.intake.reading import read_rows
@@ -27,6 +28,7 @@ from postroom.intake.unpacking import unpacked
 from postroom.logs import redact_addresses
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Sender
+from postroom.submission import recipients
 from simulator import checks as simulator_checks
 from simulator import reading
 from simulator.mailbox import Mail

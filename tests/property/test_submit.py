@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from postroom.broker.publish import Publisher
 from postroom.errors import MaybeSubmittedError, RefusedError, StoreUnavailableError
 from postroom.model import CampaignId, Message, Submission
-from postroom.publish import Publisher
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.submit_keys import SILENCE_SECONDS
-from postroom.submitter import Submitter
+from postroom.submission.submitter import Submitter
 from tests.support.office import campaign
 
 KEY = "spring"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
+from postroom.content.template import UnrenderableError
 from postroom.model import Recipient
-from postroom.template import UnrenderableError
 from worker.render import BulkEntry, Mailing
 from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import ACCEPTED, Kind, Verdict

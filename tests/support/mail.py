@@ -8,8 +8,8 @@ import msgspec
 from postroom import settings as settings_module
 from postroom.model import AccountName, Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Account, Sender, Settings
-from worker.delivery import Carrier
 from worker.render import Mailing
+from worker.sending.delivery import Carrier
 from worker.ses.client import Clients
 from worker.ses.request import SesCarrier
 from worker.ses.verdict import Kind, Verdict

@@ -17,8 +17,8 @@ from tests.support import campaigns
 from tests.support.campaigns import ACCOUNT, Made
 from tests.support.fake_carrier import FakeCarrier
 from worker import runtime
-from worker.calls import Posting, Work
-from worker.sender import Sent
+from worker.sending.calls import Posting, Work
+from worker.sending.sender import Sent
 from worker.stopping import Stopping
 
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from postroom.address import NotAnAddressError, is_plain, normal, sendable
+from postroom.content.address import NotAnAddressError, is_plain, normal, sendable
 
 
 @pytest.mark.parametrize(

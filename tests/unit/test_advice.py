@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from postroom.advice import advice_on
+from postroom.content.advice import advice_on
 from postroom.model import Campaign, Lane
 
 

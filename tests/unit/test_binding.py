@@ -7,8 +7,8 @@ from postroom.errors import WorkerUnfitError
 from postroom.meaning import Meaning
 from postroom.model import AccountName, CampaignId, SenderName
 from postroom.store.bindings import Bound
-from worker.binding import Binding
 from worker.fitness import Fitness
+from worker.sending.binding import Binding
 
 MAIN, NEWS, ONE = AccountName("main"), SenderName("news"), CampaignId("c1")
 SHOP = Meaning(account="main", region="eu-west-1", from_="Shop <news@shop.example.com>")

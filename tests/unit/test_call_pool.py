@@ -9,7 +9,7 @@ from postroom import clock
 from postroom.errors import BudgetExhaustedError
 from postroom.model import Lane
 from tests.support.waiting import wait_until
-from worker.call_pool import CallPool, Reservation
+from worker.sending.call_pool import CallPool, Reservation
 
 
 class Stop:

@@ -8,8 +8,8 @@ from celery.app.defaults import DEFAULTS
 from celery.exceptions import QueueNotFound
 from kombu.transport.redis import Channel
 
-from postroom import queues
-from postroom.celery_config import celery_settings, keep_quiet
+from postroom.broker import queues
+from postroom.broker.celery_config import celery_settings, keep_quiet
 from postroom.settings import Settings
 
 

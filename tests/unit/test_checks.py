@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from postroom.checks import check
+from postroom.content.checks import check
 from postroom.errors import BadInputError
 from postroom.model import Campaign, SenderName
 

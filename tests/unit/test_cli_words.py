@@ -11,12 +11,12 @@ from rich.console import Console
 from postroom import clock
 from postroom.cli import checking, following, overview, rows, sampling, view, wording
 from postroom.cli.console import notes, tables
+from postroom.content.fields import fields_of
 from postroom.errors import BadInputError
 from postroom.estimate import time_needed
-from postroom.fields import fields_of
 from postroom.model import Campaign, CampaignId, SenderName, State, Status, Totals
-from postroom.records import status_record
 from postroom.redis_url import without_password
+from postroom.views.records import status_record
 
 STATUS = Status(
     id=CampaignId("c1"),

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from postroom import checks
+from postroom.content import checks
+from postroom.content.fields import fields_of, filled
 from postroom.errors import BadInputError
-from postroom.fields import fields_of, filled
-from postroom.messages import campaign_of, whole
 from postroom.model import Campaign, Message, Recipient
+from postroom.submission.messages import campaign_of, whole
 
 
 def campaign(**parts: Any) -> Campaign:

@@ -5,7 +5,7 @@ import pytest
 from postroom.errors import BudgetExhaustedError
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.store.budget import Ask, Grant, Wait, Why
-from worker.limiter import Limiter
+from worker.account.limiter import Limiter
 
 ASK = Ask(
     waiter="me",

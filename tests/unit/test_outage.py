@@ -3,7 +3,7 @@
 import pytest
 
 from postroom.model import AccountName, OnAmbiguous
-from worker.outage import Outage
+from worker.account.circuit_breaker import Outage
 from worker.ses.verdict import Kind
 
 MAIN, OTHER = AccountName("main"), AccountName("other")

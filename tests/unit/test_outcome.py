@@ -3,7 +3,7 @@
 import pytest
 
 from postroom.model import OnAmbiguous, Outcome
-from worker.outcome import COUNTED, outcome_of
+from worker.sending.outcome import COUNTED, outcome_of
 from worker.ses.verdict import Kind, Verdict
 
 SKIP, RESEND = OnAmbiguous.SKIP, OnAmbiguous.RESEND

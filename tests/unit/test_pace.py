@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from postroom.model import CampaignId, State, Status, Totals
-from postroom.pace import over
+from postroom.views.pace import over
 
 GOING = Status(
     id=CampaignId("c1"),

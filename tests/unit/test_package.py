@@ -33,7 +33,10 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_the_client_loads_what_is_heavy_when_it_is_used() -> None:
     loaded = loaded_by("import postroom.client")
-    assert loaded & {"redis", "celery", "kombu", "postroom.doctor", "postroom.janitor"} == set()
+    assert (
+        loaded & {"redis", "celery", "kombu", "postroom.health.doctor", "postroom.health.janitor"}
+        == set()
+    )
     assert "postroom.client" not in loaded_by("import postroom")
 
 

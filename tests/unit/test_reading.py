@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from postroom.content.fields import NONE, Fields
 from postroom.errors import BadInputError, UnreadableSourceError
-from postroom.fields import NONE, Fields
 from postroom.intake.lines import MAX_LINE, Lines
 from postroom.intake.reading import read_rows
 from postroom.intake.seen import Seen

@@ -3,12 +3,12 @@ import tracemalloc
 
 import pytest
 
+from postroom.content.fields import NONE, Fields
 from postroom.errors import BadInputError
-from postroom.fields import NONE, Fields
 from postroom.intake.form import Format, format_of
 from postroom.intake.header import delimiter_of, header_of
 from postroom.model import Recipient
-from postroom.recipients import check_start, json_lines
+from postroom.submission.recipients import check_start, json_lines
 
 NAME = Fields(
     frozenset({"first_name"}), frozenset({"first_name"}), {"first_name": "subject, line 1"}

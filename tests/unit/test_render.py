@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroom.content.template import Message, UnrenderableError
 from postroom.errors import BadInputError
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Sender
-from postroom.template import Message, UnrenderableError
 from worker.render import MAX_CALL_BYTES, BulkEntry, Mailing, TooLargeForBulkError
 
 SENDER = Sender(account="main", from_="Shop News <news@shop.example.com>")

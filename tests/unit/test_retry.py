@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from postroom import settings
 from postroom.errors import RefusedError, StoreUnavailableError
-from worker.retry import backoff_seconds, store_waits
+from worker.sending.retry import backoff_seconds, store_waits
 
 POLICY = settings.load({}).retry
 

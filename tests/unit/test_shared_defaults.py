@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from postroom.content.template import UnrenderableError
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Sender
-from postroom.template import UnrenderableError
 from worker.render import Mailing
 
 ADA = Recipient("ada@example.com", {"name": "Ada", "coupon": "VIP-90-PERCENT"})

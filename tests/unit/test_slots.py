@@ -3,7 +3,7 @@
 import pytest
 
 from postroom.model import Lane
-from worker.heartbeat import slots_of
+from worker.process.heartbeat import slots_of
 
 
 @pytest.mark.parametrize("concurrency", [2, 3, 7, 8, 16, 32, 100])

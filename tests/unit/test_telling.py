@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from postroom.clock import utc
-from worker.sender import Sent
-from worker.telling import told
+from worker.process.task_result import told
+from worker.sending.sender import Sent
 
 
 def in_a_while(seconds: float) -> datetime:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from postroom.content.fields import fields_of
+from postroom.content.sandbox import Field, plain_placeholders
+from postroom.content.template import Message, Templates, UnrenderableError, check
 from postroom.errors import BadInputError
-from postroom.fields import fields_of
 from postroom.model import Campaign, Recipient, SenderName
-from postroom.sandbox import Field, plain_placeholders
-from postroom.template import Message, Templates, UnrenderableError, check
 
 
 def campaign(**parts: Any) -> Campaign:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from postroom.content.template import Headers, Message, UnrenderableError
 from postroom.model import Recipient
-from postroom.template import Headers, Message, UnrenderableError
 from worker.render import BulkEntry, Mailing
 from worker.ses.client import SesClient, post_json
 from worker.ses.departure import Departure, Gate, always_open

@@ -1,0 +1,1 @@
+"""The only Celery of the shared part: queues, publishing, settings of the broker."""

@@ -1,0 +1,1 @@
+"""What a campaign is made of: templates, fields, addresses, and the checks of them."""

@@ -1,0 +1,1 @@
+"""How campaigns flow to the workers: release, steering, their end."""

@@ -1,0 +1,49 @@
+"""Pauses, resumes and cancels campaigns, and tells dispatch of it."""
+
+from typing import Final
+
+from postroom.broker.publish import Publisher
+from postroom.dispatch.accounts import Accounts
+from postroom.dispatch.finishing import Finishing
+from postroom.model import CampaignId
+from postroom.store.dispatch import Dispatch
+
+
+class Steering:
+    """What `Postroom` does to a campaign that is under way; see there for the contracts."""
+
+    def __init__(
+        self, finishing: Finishing, dispatch: Dispatch, accounts: Accounts, publisher: Publisher
+    ) -> None:
+        self._finishing: Final = finishing
+        self._campaigns: Final = finishing.campaigns
+        self._dispatch: Final = dispatch
+        self._accounts: Final = accounts
+        self._publisher: Final = publisher
+
+    def pause(self, campaign_id: CampaignId) -> None:
+        self._campaigns.pause(campaign_id)
+        self._drop(campaign_id)
+
+    def resume(self, campaign_id: CampaignId) -> None:
+        standing = self._campaigns.standing(campaign_id)
+        route = standing.route(campaign_id)
+        # The account first: a worker could take the campaign before the account is let go.
+        if route and not standing.over:
+            self._accounts.resume_halted(route.account)
+        self._campaigns.resume(campaign_id)
+        if route:
+            self._dispatch.wake(route)
+        if not standing.split:
+            self._publisher.split(campaign_id)
+
+    def cancel(self, campaign_id: CampaignId) -> None:
+        self._campaigns.cancel(campaign_id)
+        self._drop(campaign_id)
+        self._campaigns.close_pending(campaign_id)
+        self._finishing.tell(campaign_id)
+
+    def _drop(self, campaign_id: CampaignId) -> None:
+        standing = self._campaigns.standing(campaign_id)
+        if standing.account:
+            self._dispatch.drop(campaign_id, standing.account, standing.lane)

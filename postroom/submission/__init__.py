@@ -1,0 +1,1 @@
+"""How a campaign is handed in: checked, shipped to Redis and sealed under its key."""

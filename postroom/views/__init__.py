@@ -1,0 +1,1 @@
+"""What people see: campaigns, accounts, previews and estimates, as values and records."""

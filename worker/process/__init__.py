@@ -1,0 +1,1 @@
+"""One worker process: its tasks, its loops, its start and its end."""

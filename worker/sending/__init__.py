@@ -1,0 +1,1 @@
+"""The sending path: one batch in, calls to SES, outcomes in the ledger."""

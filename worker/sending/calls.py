@@ -1,0 +1,248 @@
+"""One call to SES for a batch in hand: a place, the budget, `sending`, SES, outcomes, what follows.
+
+The order is the law: nothing leaves before the budget grants it and the ledger says `sending`,
+nothing is `sending` that has no place to leave from, and nothing else happens between SES's
+answer and the ledger.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from postroom.clock import Clock, Sleep
+from postroom.errors import (
+    AccountHaltedError,
+    BudgetExhaustedError,
+    KeepsFailingError,
+    NeedsPersonError,
+    PostroomError,
+)
+from postroom.model import OnAmbiguous, OnFinish, Outcome, Recipient, SenderName, Settled
+from postroom.settings import Retry
+from postroom.store.budget import Ask, Grant
+from postroom.store.dispatch import SES_FAILS, Route
+from postroom.store.ledger import Claim
+from worker.account.circuit_breaker import Outage
+from worker.account.feedback import Accounts
+from worker.account.limiter import Limiter
+from worker.sending.call_pool import Reservation
+from worker.sending.delivery import Call, Delivery
+from worker.sending.outcome import COUNTED, FAILURES, FAULTS, NEVER_SENT, outcome_of
+from worker.sending.retry import backoff_seconds
+from worker.sending.suppression_check import SuppressionCheck
+from worker.ses.departure import Gate
+from worker.ses.verdict import Kind, Verdict
+
+_BULK_REFUSED: Final = frozenset({Kind.BULK_THROTTLED, Kind.BULK_UNKNOWN})
+
+
+class Books(Protocol):
+    """The ledger, as far as calls write it. Redis being away is waited out behind it."""
+
+    def begin(self, claim: Claim, indexes: Sequence[int]) -> None: ...
+    def settle(self, claim: Claim, settled: Iterable[Settled]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """All that is needed to send for one campaign; compiled once a process."""
+
+    sender: SenderName
+    route: Route
+    on_ambiguous: OnAmbiguous
+    delivery: Delivery
+    on_finish: OnFinish | None
+    """Who waits for the end of the campaign."""
+
+
+@dataclass(slots=True)
+class Work:
+    """One task's work on one batch."""
+
+    claim: Claim
+    owner: str
+    posting: Posting
+    recipients: tuple[Recipient, ...]
+    open: list[int]
+    sent: int = 0
+    ended: str = ""
+    rest_seconds: float = 0.0
+    """What ended the work on it, for people, and how long it is left alone then."""
+    failures: int = 0
+    """Calls in a row that brought nothing but faults of SES."""
+    alone: set[int] = field(default_factory=set)
+    """Recipients who go by SendEmail: bulk calls with them were refused, or have no room."""
+
+    def next(self) -> list[int]:
+        """Those who may go together, in their order: the first open one and others of its kind."""
+        alone = self.open[0] in self.alone
+        return [index for index in self.open if (index in self.alone) is alone]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A call that the ledger knows of."""
+
+    call: Call
+    settled: Sequence[Settled]
+    """Recipients who are not part of it after all: suppressed, or nothing to be rendered."""
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Makes the calls of a process; its threads share it."""
+
+    books: Books
+    accounts: Accounts
+    limiter: Limiter
+    suppression: SuppressionCheck
+    outage: Outage
+    retry: Retry
+    clock: Clock
+    """Goes on while the host sleeps: a call that was begun before must not leave after it."""
+    sleep: Sleep
+    stopping: Callable[[], bool]
+    call_age_seconds: float
+    """How long after `sending` was written a call may still leave: it is over in its lease."""
+
+    def call(self, work: Work) -> None:
+        """Send the next recipients of a batch.
+
+        Each error says what is to become of the batch: `AccountHaltedError`, `LeaseLostError`,
+        `BudgetExhaustedError`, `CampaignStoppedError`, `KeepsFailingError`, `NeedsPersonError`,
+        `WorkerUnfitError`.
+        """
+        delivery, route = work.posting.delivery, work.posting.route
+        chosen = work.next()
+        bulk = delivery.goes_bulk(len(chosen), alone=chosen[0] in work.alone)
+        with delivery.reserve(route.lane, len(chosen), bulk=bulk) as places:
+            ask, narrow = self._ask(work, len(chosen), places), places.narrow if places else None
+            grant = self.limiter.take(route.account, ask, before_waiting=narrow)
+            most = places.fit(grant.recipients) if places else grant.recipients
+            begun = self._begin(work, grant, chosen[:most], places)
+            verdicts = begun.call.deliver(begun.gate)
+            self._settle(work, begun, verdicts)
+        kinds = [verdict.kind for verdict in verdicts.values()]
+        counted = sum(kind in COUNTED for kind in kinds)
+        unsent = grant.recipients - sum(kind not in NEVER_SENT for kind in kinds)
+        self.accounts.settle(route.account, grant, counted=counted, unsent=unsent)
+        self._heed(work, verdicts)
+
+    def _ask(self, work: Work, chosen: int, places: Reservation | None) -> Ask:
+        route = work.posting.route
+        trial = self.outage.suspected(route.account)
+        return Ask(
+            waiter=work.owner,
+            wanted=1 if trial else min(chosen, work.posting.delivery.call_size(places)),
+            lane=route.lane,
+            bulk_request=places is None,
+            campaign_id=route.campaign_id,
+            weight=route.weight,
+        )
+
+    def _begin(
+        self, work: Work, grant: Grant, indexes: Sequence[int], places: Reservation | None
+    ) -> _Begun:
+        """Make the call ready and write `sending`; the grant is given back where that fails."""
+        try:
+            found = self.suppression.find([work.recipients[index] for index in indexes])
+            suppressed = {indexes[at] for at in found}
+            rest = [(at, work.recipients[at]) for at in indexes if at not in suppressed]
+            call = work.posting.delivery.prepare(work.claim.ref.number, rest, places)
+            work.alone |= call.too_large
+            settled = [Settled(index=at, outcome=Outcome.SUPPRESSED) for at in suppressed]
+            settled += [
+                Settled(index=at, outcome=Outcome.REJECTED, reason=reason)
+                for at, reason in call.unrenderable.items()
+            ]
+            gate = self._gate()
+            if called := sorted([*call.indexes, *(one.index for one in settled)]):
+                self.books.begin(work.claim, called)
+        except PostroomError:
+            account = work.posting.route.account
+            self.accounts.settle(account, grant, counted=0, unsent=grant.recipients)
+            raise
+        return _Begun(call=call, settled=settled, gate=gate)
+
+    def _gate(self) -> Gate:
+        """Frozen on its way, and perhaps taken for dead, a call does not leave; nor in a stop."""
+        until = self.clock() + self.call_age_seconds
+
+        def closed() -> str:
+            if self.stopping():
+                return "the worker is stopping"
+            return "the worker was too slow to send it" if self.clock() > until else ""
+
+        return closed
+
+    def _settle(self, work: Work, begun: _Begun, verdicts: Mapping[int, Verdict]) -> None:
+        last = work.claim.parks >= self.retry.max_parks and (
+            work.failures + 1 >= self.retry.max_attempts
+        )
+        policy = work.posting.on_ambiguous
+        settled = [
+            *begun.settled,
+            *(outcome_of(at, verdict, policy, last_try=last) for at, verdict in verdicts.items()),
+        ]
+        if settled:
+            self.books.settle(work.claim, settled)
+        again = {one.index for one in settled if one.outcome is Outcome.PENDING}
+        called = {one.index for one in settled}
+        untried = [index for index in work.open if index not in called]
+        # What SES would not take now goes to the end: one stubborn recipient blocks nobody.
+        work.open = [*untried, *sorted(again)]
+        work.alone |= {at for at, told in verdicts.items() if told.kind is Kind.ONE_BY_ONE}
+        work.sent += sum(one.outcome is Outcome.ACCEPTED for one in settled)
+
+    def _heed(self, work: Work, verdicts: Mapping[int, Verdict]) -> None:
+        """Act on what the verdicts of one call say beyond its recipients."""
+        kinds = {verdict.kind: verdict.reason for verdict in verdicts.values()}
+        posting = work.posting
+        if Kind.ACCEPTED in kinds:
+            self.accounts.fit(posting.route.account)
+        if Kind.STOP_ACCOUNT in kinds:
+            self.accounts.halt(posting.route.account, kinds[Kind.STOP_ACCOUNT])
+            raise AccountHaltedError(kinds[Kind.STOP_ACCOUNT])
+        if Kind.STOP_WORKER in kinds:
+            raise self.accounts.unfit(posting.route.account, kinds[Kind.STOP_WORKER])
+        if Kind.STOP_CAMPAIGN in kinds:
+            raise NeedsPersonError(kinds[Kind.STOP_CAMPAIGN])
+        if Kind.QUOTA in kinds:
+            raise self.accounts.quota_spent(posting.route.account)
+        if Kind.THROTTLED in kinds:
+            refused = sum(verdict.kind is Kind.THROTTLED for verdict in verdicts.values())
+            self.accounts.throttled(posting.route.account, refused=refused)
+        if kinds.keys() & _BULK_REFUSED:
+            self._bulk_refused(posting, kinds)
+        self._back_off(work, kinds)
+
+    def _bulk_refused(self, posting: Posting, kinds: Mapping[Kind, str]) -> None:
+        """Go over to SendEmail where the settings leave that to us; else the account waits."""
+        if posting.delivery.mode == "auto":
+            posting.delivery.rest_bulk()
+            return
+        account = posting.route.account
+        if reason := kinds.get(Kind.BULK_UNKNOWN):
+            reason = f'{reason}: set accounts.{account}.send_mode to "auto" or "single"'
+            self.accounts.halt(account, reason)
+            raise AccountHaltedError(reason)
+        raise BudgetExhaustedError(kinds[Kind.BULK_THROTTLED], seconds=self.retry.cap_seconds)
+
+    def _back_off(self, work: Work, kinds: Mapping[Kind, str]) -> None:
+        posting = work.posting
+        rest = self.outage.note(posting.route.account, kinds, posting.on_ambiguous)
+        brought = {kind: reason for kind, reason in kinds.items() if kind is not Kind.UNSENT}
+        if not brought:
+            return
+        if not brought.keys() & FAULTS or Kind.ACCEPTED in brought:
+            work.failures = 0
+            return
+        reason = next(reason for kind, reason in brought.items() if kind in FAULTS)
+        if work.open and rest:  # No fault of these recipients: their tries are kept.
+            raise BudgetExhaustedError(f"{SES_FAILS}: {reason}", seconds=rest)
+        work.failures += bool(brought.keys() & FAILURES)
+        if work.open and work.failures >= self.retry.max_attempts:
+            raise KeepsFailingError(reason)
+        if work.open:
+            self.sleep(backoff_seconds(self.retry, max(1, work.failures)))
