@@ -11,7 +11,7 @@ from postroom.views.processes import Process, processes
 if TYPE_CHECKING:
     from postroom.dispatch.rebinding import Rebinding
     from postroom.health.doctor import Complaint
-    from postroom.health.janitor import Finding
+    from postroom.health.janitor import Repair
 
 
 class Operations:
@@ -49,7 +49,7 @@ class Operations:
         """Return what is wrong on Redis, and the command that mends it. Changes nothing."""
         return self._parts.doctor().examine()
 
-    def repair(self) -> "Sequence[Finding]":
+    def repair(self) -> "Sequence[Repair]":
         """Do at once what the workers' janitor does by itself; return what was repaired."""
         return self._parts.doctor().repair()
 

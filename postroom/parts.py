@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from postroom.broker.publish import Publisher
-from postroom.dispatch.accounts import Accounts
+from postroom.dispatch.accounts import AccountControl
 from postroom.dispatch.finishing import Finishing
 from postroom.dispatch.steering import Steering
 from postroom.settings import Settings
@@ -37,7 +37,7 @@ class Parts:
     statuses: StatusReader
     catalogue: Catalogue
     steering: Steering
-    accounts: Accounts
+    accounts: AccountControl
     reports: Reports
     suppression: Suppression
     settings: Settings
@@ -64,8 +64,8 @@ def put_together(settings: Settings, redis_url: str | None = None) -> Parts:
     publisher = Publisher(settings.redis)
     submitter = Submitter(store, settings, publisher)
     dispatch = Dispatch(store, settings)
-    finishing = Finishing.by(store, settings, publisher)
-    accounts = Accounts(store, settings, dispatch, publisher)
+    finishing = Finishing.from_settings(store, settings, publisher)
+    accounts = AccountControl(store, settings, dispatch, publisher)
     statuses = StatusReader(store, dispatch)
     return Parts(
         store=store,

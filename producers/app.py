@@ -12,7 +12,7 @@ from postroom.broker import queues
 from postroom.broker.celery_config import Broker, celery_settings, end_well_on_interrupt, keep_quiet
 from postroom.errors import BadInputError, StoreUnavailableError, UnsafeStoreError
 from postroom.store.connection import check_safety
-from postroom.store.sender_registry import Directory
+from postroom.store.sender_registry import SenderRegistry
 from producers import tasks
 from producers.heartbeat import Heartbeat
 
@@ -45,7 +45,7 @@ def _check_before_start(sender: Any, **_: Any) -> None:
         for warning in check_safety(tasks.store(), _settings.redis):
             command = remedies.redis_config(_settings.redis.url, "appendonly yes")
             log.warning("redis.unsafe", reason=warning, command=command)
-        Directory(tasks.store()).announce(_settings.senders)
+        SenderRegistry(tasks.store()).announce(_settings.senders)
     except UnsafeStoreError as error:
         raise SystemExit(f"producer: {error}") from None
     except StoreUnavailableError as error:
@@ -62,7 +62,7 @@ def _announce(sender: Any, **_: Any) -> None:
         target=heartbeat.run, args=[tasks.stopping], name="heartbeat", daemon=True
     ).start()
     try:
-        Directory(tasks.store()).announce(_settings.senders)
+        SenderRegistry(tasks.store()).announce(_settings.senders)
     except StoreUnavailableError as error:
         log.warning("redis.away", why=str(error))
     log.info("producer.ready", senders=sorted(_settings.senders))

@@ -9,7 +9,7 @@ from postroom.store.split import Counts
 NOTED_ROWS: Final = 1_000
 
 
-class Tally:
+class Counters:
     """Counts rows in the order of the source, so that it comes out the same every time."""
 
     def __init__(self, *, noted: int) -> None:

@@ -9,14 +9,14 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from postroom import wire
-from postroom.intake.sieve import Recipients
+from postroom.intake.sieve import SiftedRecipients
 from postroom.model import Outcome
 
 _PENDING: Final = wire.LEDGER[Outcome.PENDING]
 _SUPPRESSED: Final = wire.LEDGER[Outcome.SUPPRESSED][0]
 
 
-class Trail:
+class SourceDigest:
     """Marks addresses in their order, so that another source is told from the same one."""
 
     def __init__(self) -> None:
@@ -34,21 +34,21 @@ class CutBatch(NamedTuple):
     encoded: bytes
     states: bytes
     """A ledger byte for each of its recipients."""
-    trail: str
+    digest: str
     """Marks all addresses up to its last."""
 
 
 class Cutter:
     """Holds recipients until there are enough for a batch."""
 
-    def __init__(self, batch_size: int, trail: Trail) -> None:
+    def __init__(self, batch_size: int, digest: SourceDigest) -> None:
         self._size: Final = batch_size
-        self._trail: Final = trail
+        self._digest: Final = digest
         self._emails: list[str] = []
         self._states = bytearray()
         self._fields: dict[str, list[Any]] = {}
 
-    def add(self, recipients: Recipients, suppressed: Sequence[int]) -> None:
+    def add(self, recipients: SiftedRecipients, suppressed: Sequence[int]) -> None:
         held = len(self._emails)
         self._emails += recipients.emails
         states = bytearray(_PENDING * len(recipients.emails))
@@ -85,7 +85,7 @@ class Cutter:
             names.append(name)
             columns.append(column)
         encoded = wire.encode_columns(names, columns, holes)
-        return CutBatch(encoded, bytes(self._states[start:end]), self._trail.add(emails))
+        return CutBatch(encoded, bytes(self._states[start:end]), self._digest.add(emails))
 
     def _drop(self, count: int) -> None:
         del self._emails[:count]

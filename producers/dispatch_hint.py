@@ -11,7 +11,7 @@ from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 
 
-class DispatchLine:
+class DispatchHint:
     """The real line. Raises `StoreUnavailableError` when Redis is away."""
 
     def __init__(self, store: Store, settings: Settings, publisher: Publisher) -> None:
@@ -20,7 +20,7 @@ class DispatchLine:
         self._dispatch: Final = Dispatch(store, settings)
 
     def wake(self, campaign_id: CampaignId) -> None:
-        route = self._campaigns.standing(campaign_id).route(campaign_id)
+        route = self._campaigns.info(campaign_id).route(campaign_id)
         if route is not None:
             self._dispatch.wake(route)
             release(self._dispatch, self._publisher)

@@ -14,7 +14,7 @@ from postroom.meaning import meanings
 from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.sender_registry import Directory, Rank
+from postroom.store.sender_registry import Rank, SenderRegistry
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ class Heartbeat:
 
     def __init__(self, store: Store, settings: Settings, process: OwnProcess, slots: int) -> None:
         self._store: Final = store
-        self._directory: Final = Directory(store)
+        self._registry: Final = SenderRegistry(store)
         self._means: Final = meanings(settings)
         self._seconds: Final = settings.dispatch.tick_seconds
         self._process: Final = process
@@ -41,7 +41,7 @@ class Heartbeat:
                 self.beat()
                 if number % _BEATS_A_MEANING == 0 or not told:
                     rank = Rank.PRODUCER if told else Rank.STARTED
-                    self._directory.announce_meanings(self._means, rank)
+                    self._registry.announce_meanings(self._means, rank)
                     told = True
             except StoreUnavailableError as error:
                 log.debug("redis.away", reason=str(error))

@@ -26,14 +26,14 @@ from postroom.model import AccountName, CampaignId, SenderName, Source
 from postroom.settings import Settings
 from postroom.store.aliases import Aliases
 from postroom.store.connection import Store
-from postroom.store.split import Lease, SplitLostError, Splits
+from postroom.store.split import SplitLease, SplitLostError, Splits
 from postroom.store.suppression import Suppression
-from producers.counters import Tally
-from producers.dispatch_hint import DispatchLine
-from producers.retrying import Patience, StopRequested
+from producers.counters import Counters
+from producers.dispatch_hint import DispatchHint
+from producers.retrying import StopRequested, StoreRetry
 from producers.sources import read_pages, read_url
 from producers.split import RefusedListError, Split
-from producers.writing import Desk, Writer
+from producers.writing import Writer, WriterContext
 
 log = structlog.get_logger()
 
@@ -44,11 +44,11 @@ class Producer:
     def __init__(self, settings: Settings, store: Store, stop: Event) -> None:
         self._settings: Final = settings
         self._store: Final = store
-        self._patience: Final = Patience(stop)
+        self._patience: Final = StoreRetry(stop)
         self._splits: Final = Splits(store, settings)
         self._suppression: Final = Suppression(store)
         self._publisher: Final = Publisher(settings.redis)
-        self._finishing: Final = Finishing.by(store, settings, self._publisher)
+        self._finishing: Final = Finishing.from_settings(store, settings, self._publisher)
         self._means: Final = meanings(settings)
         self._aliases: Final = Aliases(store)
 
@@ -75,7 +75,7 @@ class Producer:
             log.warning("campaign.halted", reason=str(error))
             return f"halted: {error}"
 
-    def _claim(self, campaign_id: CampaignId, sender: SenderName) -> Lease | None:
+    def _claim(self, campaign_id: CampaignId, sender: SenderName) -> SplitLease | None:
         owner, account = uuid4().hex, self._account_of(sender)
         means = self._patience.ask(lambda: self._meaning_of(sender))
         lease = self._patience.ask(
@@ -87,7 +87,7 @@ class Producer:
         log.info("split.begun", fence=lease.fence, batches=lease.batches)
         return lease
 
-    def _split(self, lease: Lease, sender: SenderName, source: Source) -> str:
+    def _split(self, lease: SplitLease, sender: SenderName, source: Source) -> str:
         try:
             self._check_sender(sender)
             finished = self._run(lease, source)
@@ -95,8 +95,8 @@ class Producer:
             log.info("split.lost", why=str(error))
             return "left to others: another producer has taken over"
         except (UnreadableSourceError, BadInputError, UnknownCampaignError) as error:
-            read = error.tally if isinstance(error, RefusedListError) else None
-            return self._leave(lease, halted=str(error), tally=read)
+            read = error.counters if isinstance(error, RefusedListError) else None
+            return self._leave(lease, halted=str(error), counters=read)
         except StopRequested:
             self._let_go(lease)
             raise
@@ -119,17 +119,17 @@ class Producer:
             self._finishing.tell(campaign_id)
         self._finishing.campaigns.retire(campaign_id)
 
-    def _run(self, lease: Lease, source: Source) -> bool:
+    def _run(self, lease: SplitLease, source: Source) -> bool:
         campaign = self._patience.ask(lambda: self._splits.campaign(lease.campaign_id))
-        desk = Desk(
+        context = WriterContext(
             splits=self._splits,
-            line=DispatchLine(self._store, self._settings, self._publisher),
+            line=DispatchHint(self._store, self._settings, self._publisher),
             patience=self._patience,
             memory_share=self._store.memory_share,
             clock=clock.now,
             lease_seconds=self._settings.producer.lease_seconds,
         )
-        writer = Writer(desk, lease, held_back=source.strict)
+        writer = Writer(context, lease, held_back=source.strict)
         split = Split(writer, self._suppression, self._patience)
         return split.run(lease, campaign, source, self._chunks(lease.campaign_id, source))
 
@@ -137,18 +137,18 @@ class Producer:
         if source.url is not None:
             return read_url(source.url, self._patience.wait, self._settings.producer)
         count = self._patience.ask(lambda: self._splits.pages(campaign_id))
-        return read_pages(_PatientPages(self._splits, self._patience, campaign_id), count)
+        return read_pages(_RetryingPages(self._splits, self._patience, campaign_id), count)
 
-    def _leave(self, lease: Lease, *, halted: str, tally: Tally | None = None) -> str:
-        counts = tally.counts if tally else None
-        notes = tally.take_notes() if tally else ()
+    def _leave(self, lease: SplitLease, *, halted: str, counters: Counters | None = None) -> str:
+        counts = counters.counts if counters else None
+        notes = counters.take_notes() if counters else ()
         self._patience.ask(
             lambda: self._splits.leave(lease, halted=halted, counts=counts, notes=notes)
         )
         log.warning("campaign.halted", reason=halted)
         return f"halted: {halted}"
 
-    def _let_go(self, lease: Lease) -> None:
+    def _let_go(self, lease: SplitLease) -> None:
         """Let another producer go on at once, or else when the lease lapses."""
         try:
             self._splits.leave(lease)
@@ -172,10 +172,10 @@ class Producer:
         return AccountName(known.account) if known else None
 
 
-class _PatientPages:
+class _RetryingPages:
     """The pages of one campaign, waited for while Redis is away."""
 
-    def __init__(self, splits: Splits, patience: Patience, campaign_id: CampaignId) -> None:
+    def __init__(self, splits: Splits, patience: StoreRetry, campaign_id: CampaignId) -> None:
         self._splits: Final = splits
         self._patience: Final = patience
         self._campaign_id: Final = campaign_id

@@ -14,7 +14,7 @@ class StopRequested(PostroomError):  # noqa: N818 - an order, not a fault
     """The process is to end: leave what is at hand to another."""
 
 
-class Patience:
+class StoreRetry:
     """Asks again while Redis is away. Raises `StopRequested` once the process is to end."""
 
     def __init__(self, stop: Event) -> None:

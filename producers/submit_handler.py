@@ -23,7 +23,7 @@ _KEYS: Final = frozenset(field.name for field in fields(Campaign))
 log = structlog.get_logger()
 
 
-class Reception:
+class SubmitHandler:
     """Takes campaigns in."""
 
     def __init__(self, settings: Settings, store: Store) -> None:

@@ -20,7 +20,7 @@ from postroom.redaction import without_addresses
 from postroom.store.connection import Store
 from producers.producer import Producer
 from producers.retrying import StopRequested
-from producers.submit_handler import Reception
+from producers.submit_handler import SubmitHandler
 
 _settings: Final = settings.load()
 _building: Final = threading.Lock()
@@ -42,8 +42,8 @@ def _producer(pid: int) -> Producer:
 
 
 @cache
-def _reception(pid: int) -> Reception:
-    return Reception(_settings, _store(pid))
+def _submit_handler(pid: int) -> SubmitHandler:
+    return SubmitHandler(_settings, _store(pid))
 
 
 def store() -> Store:
@@ -57,9 +57,9 @@ def producer() -> Producer:
         return _producer(os.getpid())
 
 
-def reception() -> Reception:
+def submit_handler() -> SubmitHandler:
     with _building:
-        return _reception(os.getpid())
+        return _submit_handler(os.getpid())
 
 
 @shared_task(name=queues.SPLIT, ignore_result=True)
@@ -113,7 +113,7 @@ def submit(
     """
     try:
         with process.at_work():
-            return reception().submit(campaign, recipients, key or f"task:{self.request.id}")
+            return submit_handler().submit(campaign, recipients, key or f"task:{self.request.id}")
     except (StoreUnavailableError, RefusedError) as error:
         stopping.wait(_PAUSE_SECONDS)
         raise Reject(str(error), requeue=True) from None

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from postroom.clock import Clock
 from postroom.errors import StoreUnavailableError
-from postroom.model import CampaignId
-from postroom.store.split import Lease, Splits, Written
+from postroom.store.split import SplitLease, Splits, Written
 from postroom.submission.shipping import FULL
-from producers.counters import Tally
+from producers.counters import Counters
 from producers.cutting import CutBatch
-from producers.retrying import Patience
+from producers.dispatch_hint import DispatchHint
+from producers.retrying import StoreRetry
 
 _BATCHES_A_WRITE: Final = 20
 _BYTES_A_WRITE: Final = 4 << 20
@@ -20,20 +20,13 @@ _WAKE_SECONDS: Final = 1.0
 _Answer = TypeVar("_Answer")
 
 
-class Line(Protocol):
-    """Where campaigns stand in line for the workers."""
-
-    def wake(self, campaign_id: CampaignId) -> None:
-        """Say that batches may go. Raises `StoreUnavailableError`; the workers find them anyway."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class WriterContext:
     """What a writer works with."""
 
     splits: Splits
-    line: Line
-    patience: Patience
+    line: DispatchHint
+    patience: StoreRetry
     memory_share: Callable[[], float]
     clock: Clock
     lease_seconds: float
@@ -42,9 +35,9 @@ class Desk:
 class Writer:
     """Every method raises `StopRequested`, and `SplitLostError` when another has taken over."""
 
-    def __init__(self, desk: Desk, lease: Lease, *, held_back: bool) -> None:
+    def __init__(self, context: WriterContext, lease: SplitLease, *, held_back: bool) -> None:
         """`held_back`: nothing is sent before `finish`."""
-        self._desk: Final = desk
+        self._context: Final = context
         self._lease: Final = lease
         self._held_back: Final = held_back
         self._next = lease.batches
@@ -52,7 +45,7 @@ class Writer:
         self._renew_at = 0.0
         self._wake_at = 0.0
 
-    def write(self, batches: Iterator[CutBatch], tally: Tally) -> None:
+    def write(self, batches: Iterator[CutBatch], counters: Counters) -> None:
         """Store batches, a few at a time."""
         while group := _group(batches):
             self._wait_for_room()
@@ -61,9 +54,9 @@ class Writer:
                     first=self._next,
                     batches=[one.encoded for one in group],
                     states=b"".join(one.states for one in group),
-                    trail=group[-1].trail,
-                    counts=tally.counts,
-                    notes=tally.take_notes(),
+                    digest=group[-1].digest,
+                    counts=counters.counts,
+                    notes=counters.take_notes(),
                 )
             )
             self._next += len(group)
@@ -71,39 +64,39 @@ class Writer:
 
     def warn(self, warning: str) -> None:
         """Keep what a person should know of the recipients."""
-        self._ask(lambda: self._desk.splits.warn(self._lease, warning))
+        self._ask(lambda: self._context.splits.warn(self._lease, warning))
 
-    def finish(self, tally: Tally) -> bool:
+    def finish(self, counters: Counters) -> bool:
         """The source is read; returns whether the campaign is finished with that."""
-        notes, splits = tally.take_notes(), self._desk.splits
+        notes, splits = counters.take_notes(), self._context.splits
         finished = self._ask(
-            lambda: splits.finish(self._lease, tally.counts, notes, held_back=self._held_back)
+            lambda: splits.finish(self._lease, counters.counts, notes, held_back=self._held_back)
         )
         if not finished:
             self._wake()
         return finished
 
     def _store(self, written: Written) -> None:
-        splits = self._desk.splits
+        splits = self._context.splits
         self._ask(lambda: splits.write(self._lease, written, held_back=self._held_back))
         self._renewed()
-        if not self._held_back and self._desk.clock() >= self._wake_at:
-            self._wake_at = self._desk.clock() + _WAKE_SECONDS
+        if not self._held_back and self._context.clock() >= self._wake_at:
+            self._wake_at = self._context.clock() + _WAKE_SECONDS
             self._wake()
 
     def _keep(self) -> None:
         """Keep the lease while nothing is written: when going on, or when all rows are bad."""
-        self._desk.patience.check()
-        if self._desk.clock() >= self._renew_at:
-            self._ask(lambda: self._desk.splits.renew(self._lease))
+        self._context.patience.check()
+        if self._context.clock() >= self._renew_at:
+            self._ask(lambda: self._context.splits.renew(self._lease))
             self._renewed()
 
     def _renewed(self) -> None:
-        self._renew_at = self._desk.clock() + self._desk.lease_seconds / 3
+        self._renew_at = self._context.clock() + self._context.lease_seconds / 3
 
     def _wake(self) -> None:
         try:
-            self._desk.line.wake(self._lease.campaign_id)
+            self._context.line.wake(self._lease.campaign_id)
         except StoreUnavailableError:
             return  # A hint: the workers' own tick finds what is due.
 
@@ -111,12 +104,12 @@ class Writer:
         self._writes += 1
         if self._writes % _WRITES_BETWEEN_LOOKS != 1:
             return
-        while self._ask(self._desk.memory_share) > FULL:
-            self._ask(lambda: self._desk.splits.renew(self._lease))
-            self._desk.patience.wait()
+        while self._ask(self._context.memory_share) > FULL:
+            self._ask(lambda: self._context.splits.renew(self._lease))
+            self._context.patience.wait()
 
     def _ask(self, step: Callable[[], _Answer]) -> _Answer:
-        return self._desk.patience.ask(step)
+        return self._context.patience.ask(step)
 
 
 def _group(batches: Iterator[CutBatch]) -> list[CutBatch]:

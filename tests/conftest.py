@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase
 from postroom import settings as settings_module
 from postroom.settings import Account, Sender, Settings
 from postroom.store.connection import Store
-from tests.support.office import Office
+from tests.support.client_harness import ClientHarness
 from tests.support.redis_server import RedisServer
 
 HERE = Path(__file__).parent
@@ -103,8 +103,8 @@ def store(redis_server: RedisServer, settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture
-def office(store: Store, settings: Settings) -> Iterator[Office]:
+def harness(store: Store, settings: Settings) -> Iterator[ClientHarness]:
     """A client and a producer on an empty Redis."""
-    office = Office(store, settings)
-    yield office
-    office.close()
+    harness = ClientHarness(store, settings)
+    yield harness
+    harness.close()

@@ -56,7 +56,7 @@ def _begin_upkeep(sender: Any, **_: Any) -> None:
     heartbeat = worker.heartbeat(sender.controller.concurrency)
     _heartbeats.append(heartbeat)
     threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
-    threading.Thread(target=worker.upkeep().run, name="upkeep", daemon=True).start()
+    threading.Thread(target=worker.maintenance().run, name="upkeep", daemon=True).start()
     log.info("worker.ready", slots=heartbeat.slots)
 
 

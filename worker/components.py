@@ -26,7 +26,7 @@ from worker.stopping import Stopping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Components:
     """One a process."""
 
     worker: str
@@ -46,7 +46,9 @@ class Ground:
     process: OwnProcess
 
 
-def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> Ground:
+def build_components(
+    settings: Settings, stopping: Stopping, store: Store | None = None
+) -> Components:
     """Put it together, over a store of its own unless one is given.
 
     Nothing is asked of Redis or SES yet.
@@ -63,16 +65,16 @@ def lay(settings: Settings, stopping: Stopping, store: Store | None = None) -> G
         there=partial(presence.workers, store),
         agree_seconds=settings.worker.unfit_seconds,
     )
-    return Ground(
+    return Components(
         worker=worker,
         settings=settings,
         stopping=stopping,
         store=store,
         budget=Budget(store),
-        ledger=Ledger.by(store, settings),
+        ledger=Ledger.from_settings(store, settings),
         dispatch=Dispatch(store, settings),
         publisher=publisher,
-        finishing=Finishing.by(store, settings, publisher),
+        finishing=Finishing.from_settings(store, settings, publisher),
         clients=clients,
         fitness=fitness,
         whose=whose,

@@ -12,7 +12,7 @@ from typing import Final
 
 from postroom.clock import Clock
 from postroom.model import AccountName, SenderName
-from postroom.store.presence import Trouble, Worker
+from postroom.store.presence import RunningWorker, Trouble
 
 _FIRST_RETRY_SECONDS: Final = 5.0
 _LONGEST_RETRY_SECONDS: Final = 60.0
@@ -42,7 +42,7 @@ class Fitness:
         worker: str,
         accounts: Collection[AccountName],
         *,
-        there: Callable[[], Sequence[Worker]],
+        there: Callable[[], Sequence[RunningWorker]],
         agree_seconds: float,
     ) -> None:
         """`accounts` are those of its settings, `there` asks which workers are there now."""

@@ -26,7 +26,7 @@ class Level(StrEnum):
     """This SES does not say."""
 
 
-class Finding(NamedTuple):
+class PreflightFinding(NamedTuple):
     level: Level
     what: str
     detail: str
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 class Preflight(NamedTuple):
     """The findings, and the account's limits in recipients; None is unknown."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[PreflightFinding, ...]
     rate: float | None = None
     quota: float | None = None
     """Per rolling 24 hours; infinite when SES sets none."""
@@ -58,10 +58,10 @@ def preflight(settings: Settings, sender_name: str) -> Preflight:
         from_ = mailbox(sender.from_, where=f"settings: senders.{sender_name}.from")
         client = Clients(settings).reading(AccountName(sender.account))
     except BadInputError as error:
-        return Preflight((Finding(Level.PROBLEM, "settings", str(error)),))
+        return Preflight((PreflightFinding(Level.PROBLEM, "settings", str(error)),))
     facts = _facts(client)
     about = _about_sender(client, sender, from_.address)
-    if isinstance(facts, Finding):
+    if isinstance(facts, PreflightFinding):
         return Preflight((facts, *about))
     own = settings.accounts[sender.account]
     return Preflight(
@@ -74,33 +74,33 @@ def preflight(settings: Settings, sender_name: str) -> Preflight:
     )
 
 
-def _facts(client: SesClient) -> AccountFacts | Finding:
+def _facts(client: SesClient) -> AccountFacts | PreflightFinding:
     try:
         return read_account(client)
     except AccountUnreadableError as error:
         return _unanswered("account", error)
 
 
-def _about_account(facts: AccountFacts) -> Iterator[Finding]:
+def _about_account(facts: AccountFacts) -> Iterator[PreflightFinding]:
     if not facts.sending_enabled:
-        yield Finding(Level.PROBLEM, "account", "sending is disabled for the account")
+        yield PreflightFinding(Level.PROBLEM, "account", "sending is disabled for the account")
     if facts.enforcement_status == "SHUTDOWN":
-        yield Finding(Level.PROBLEM, "account", "AWS has shut sending off for the account")
+        yield PreflightFinding(Level.PROBLEM, "account", "AWS has shut sending off for the account")
     elif facts.enforcement_status != "HEALTHY":
         detail = f"AWS reviews the account: {facts.enforcement_status}"
-        yield Finding(Level.WARNING, "account", detail)
+        yield PreflightFinding(Level.WARNING, "account", detail)
     if not facts.production_access:
         detail = "the account is in the sandbox: only verified recipients get mail"
-        yield Finding(Level.WARNING, "account", detail)
+        yield PreflightFinding(Level.WARNING, "account", detail)
     if facts.sending_enabled and facts.enforcement_status == "HEALTHY" and facts.production_access:
-        yield Finding(Level.OK, "account", "may send")
+        yield PreflightFinding(Level.OK, "account", "may send")
 
 
-def _about_sender(client: SesClient, sender: Sender, address: str) -> list[Finding]:
+def _about_sender(client: SesClient, sender: Sender, address: str) -> list[PreflightFinding]:
     default_set = ""
     if sender.identity_arn:
         detail = f"{address} belongs to another account: {sender.identity_arn}"
-        findings = [Finding(Level.UNKNOWN, "identity", detail)]
+        findings = [PreflightFinding(Level.UNKNOWN, "identity", detail)]
     else:
         try:
             identity = read_identity(client, address)
@@ -112,24 +112,26 @@ def _about_sender(client: SesClient, sender: Sender, address: str) -> list[Findi
     return [*findings, *_about_set(client, sender.configuration_set or default_set)]
 
 
-def _about_identity(identity: Identity | None, address: str, region: str) -> Iterator[Finding]:
+def _about_identity(
+    identity: Identity | None, address: str, region: str
+) -> Iterator[PreflightFinding]:
     if identity is None or not identity.verified:
         detail = f"the From address {address} is not verified in {region}"
-        yield Finding(Level.PROBLEM, "identity", detail)
+        yield PreflightFinding(Level.PROBLEM, "identity", detail)
         return
-    yield Finding(Level.OK, "identity", f"{identity.name} is verified in {region}")
+    yield PreflightFinding(Level.OK, "identity", f"{identity.name} is verified in {region}")
     if not identity.dkim:
         detail = f"{identity.name} is not signed with DKIM: mailbox providers may refuse its mail"
-        yield Finding(Level.WARNING, "dkim", detail)
+        yield PreflightFinding(Level.WARNING, "dkim", detail)
     if identity.mail_from_status not in {"", "SUCCESS"}:
         detail = f"the custom MAIL FROM domain is {identity.mail_from_status}"
-        yield Finding(Level.WARNING, "mail from", detail)
+        yield PreflightFinding(Level.WARNING, "mail from", detail)
 
 
-def _about_set(client: SesClient, name: str) -> Iterator[Finding]:
+def _about_set(client: SesClient, name: str) -> Iterator[PreflightFinding]:
     if not name:
         detail = "none: no bounce or complaint will be heard of"
-        yield Finding(Level.WARNING, "configuration set", detail)
+        yield PreflightFinding(Level.WARNING, "configuration set", detail)
         return
     try:
         found = read_configuration_set(client, name)
@@ -139,18 +141,18 @@ def _about_set(client: SesClient, name: str) -> Iterator[Finding]:
         yield _about_found_set(found, name)
 
 
-def _about_found_set(found: ConfigurationSet | None, name: str) -> Finding:
+def _about_found_set(found: ConfigurationSet | None, name: str) -> PreflightFinding:
     if found is None:
-        return Finding(Level.PROBLEM, "configuration set", f"{name} does not exist")
+        return PreflightFinding(Level.PROBLEM, "configuration set", f"{name} does not exist")
     if not found.sending_enabled:
-        return Finding(Level.PROBLEM, "configuration set", f"sending is paused for {name}")
+        return PreflightFinding(Level.PROBLEM, "configuration set", f"sending is paused for {name}")
     unheard = [kind for kind in _FEEDBACK if kind not in found.events]
     if unheard:
         detail = f"{name} has no enabled destination for {' and '.join(unheard)} events"
-        return Finding(Level.WARNING, "configuration set", detail)
-    return Finding(Level.OK, "configuration set", f"{name} exists and tells of bounces")
+        return PreflightFinding(Level.WARNING, "configuration set", detail)
+    return PreflightFinding(Level.OK, "configuration set", f"{name} exists and tells of bounces")
 
 
-def _unanswered(what: str, error: UnansweredError) -> Finding:
+def _unanswered(what: str, error: UnansweredError) -> PreflightFinding:
     needs_person = error.verdict.kind in {Kind.STOP_ACCOUNT, Kind.STOP_WORKER}
-    return Finding(Level.PROBLEM if needs_person else Level.UNKNOWN, what, str(error))
+    return PreflightFinding(Level.PROBLEM if needs_person else Level.UNKNOWN, what, str(error))

@@ -23,7 +23,7 @@ from postroom.content.sandbox import (
 )
 from postroom.content.template import (
     Headers,
-    Message,
+    RenderedMail,
     Templates,
     UnrenderableError,
     Values,
@@ -113,7 +113,7 @@ class Mailing:
         """Whether SES fills the placeholders itself."""
         return self._slots is not None
 
-    def message(self, recipient: Recipient) -> Message:
+    def message(self, recipient: Recipient) -> RenderedMail:
         """Return the whole mail of one recipient. Raises `UnrenderableError`."""
         return _checked_size(self._templates.message(self._templates.values(recipient)))
 
@@ -177,7 +177,7 @@ def _filled(slots: Sequence[_Slot], values: Values) -> dict[str, str]:
     return data
 
 
-def _checked_size(message: Message) -> Message:
+def _checked_size(message: RenderedMail) -> RenderedMail:
     parts = [part for part in message[:3] if part]
     if sum(map(len, parts)) * 4 * _BASE64_GROWTH > MAX_MESSAGE_BYTES:  # Worth counting exactly.
         size = sum(len(part.encode()) for part in parts)

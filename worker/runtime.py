@@ -16,23 +16,23 @@ from postroom.settings import Settings
 from postroom.store.connection import Store, check_safety
 from postroom.store.dispatch import Dispatch
 from postroom.store.live import Live
-from postroom.store.sender_registry import Directory
+from postroom.store.sender_registry import SenderRegistry
 from postroom.store.suppression import Suppression
-from worker.account.circuit_breaker import Outage
-from worker.account.feedback import Accounts
+from worker.account.circuit_breaker import CircuitBreaker
+from worker.account.feedback import AccountFeedback
 from worker.account.limiter import Limiter
-from worker.account.poller import QuotaKeeper
-from worker.account.retrying import PatientBudget, PatientLedger
-from worker.components import Ground, lay
+from worker.account.poller import AccountPoller
+from worker.account.retrying import RetryingBudget, RetryingLedger
+from worker.components import Components, build_components
 from worker.fitness import Fitness
 from worker.process import loops
-from worker.process.batch_loop import Shift, Worked
+from worker.process.batch_loop import BatchLoop, Worked
 from worker.process.heartbeat import Heartbeat
-from worker.process.maintenance import Upkeep
+from worker.process.maintenance import Maintenance
 from worker.render import Mailing
 from worker.sending.call_pool import CallPool
-from worker.sending.calls import Caller, Posting
-from worker.sending.compiled import Compiler
+from worker.sending.calls import Caller, CompiledCampaign
+from worker.sending.compiled import CampaignCache
 from worker.sending.delivery import BulkRest, Delivery
 from worker.sending.retry import store_waits
 from worker.sending.sender import Sender
@@ -56,10 +56,10 @@ class Worker:
     dispatch: Dispatch
     publisher: Publisher
     sender: Sender
-    postings: Callable[[CampaignId], Posting]
+    cache: Callable[[CampaignId], CompiledCampaign]
     heartbeat: Callable[[int], Heartbeat]
     """For so many batches at once."""
-    upkeep: Callable[[], Upkeep]
+    maintenance: Callable[[], Maintenance]
     stopping: Stopping
     fitness: Fitness
     tell_end: Callable[[CampaignId], None]
@@ -72,10 +72,10 @@ class Worker:
 
     def work(self, ref: BatchRef) -> Worked:
         """Send one batch, then what is due after it, for a slice."""
-        shift = Shift(
+        loop = BatchLoop(
             worker=self.name,
             sender=self.sender,
-            postings=self.postings,
+            cache=self.cache,
             dispatch=self.dispatch,
             publisher=self.publisher,
             slots=self.settings.worker.slots,
@@ -88,7 +88,7 @@ class Worker:
             unknown=self.unknown,
         )
         with self.process.at_work():
-            return shift.work(ref)
+            return loop.work(ref)
 
 
 def build(settings: Settings, *, stopping: Stopping, store: Store | None = None) -> Worker:
@@ -96,24 +96,24 @@ def build(settings: Settings, *, stopping: Stopping, store: Store | None = None)
 
     Nothing is asked of Redis or SES yet.
     """
-    ground = lay(settings, stopping, store)
-    postings = _postings(ground)
-    quota = loops.quota(ground)
+    components = build_components(settings, stopping, store)
+    cache = _cache(components)
+    quota = loops.quota(components)
     return Worker(
-        name=ground.worker,
+        name=components.worker,
         settings=settings,
-        store=ground.store,
-        dispatch=ground.dispatch,
-        publisher=ground.publisher,
-        sender=_sender(ground, quota, postings),
-        postings=postings,
-        heartbeat=partial(loops.heartbeat, ground),
-        upkeep=partial(loops.upkeep, ground, quota),
+        store=components.store,
+        dispatch=components.dispatch,
+        publisher=components.publisher,
+        sender=_sender(components, quota, cache),
+        cache=cache,
+        heartbeat=partial(loops.heartbeat, components),
+        maintenance=partial(loops.maintenance, components, quota),
         stopping=stopping,
-        fitness=ground.fitness,
-        tell_end=ground.finishing.tell,
+        fitness=components.fitness,
+        tell_end=components.finishing.tell,
         unknown=deque(maxlen=_UNKNOWN),
-        process=ground.process,
+        process=components.process,
     )
 
 
@@ -125,31 +125,31 @@ def check(worker: Worker) -> None:
     for warning in check_safety(worker.store, worker.settings.redis):
         command = remedies.redis_config(worker.settings.redis.url, "appendonly yes")
         log.warning("redis.unsafe", reason=warning, command=command)
-    Directory(worker.store).announce(worker.settings.senders)
+    SenderRegistry(worker.store).announce(worker.settings.senders)
 
 
 def _sender(
-    ground: Ground, quota: QuotaKeeper, postings: Callable[[CampaignId], Posting]
+    components: Components, quota: AccountPoller, cache: Callable[[CampaignId], CompiledCampaign]
 ) -> Sender:
-    settings, stopping = ground.settings, ground.stopping
+    settings, stopping = components.settings, components.stopping
     waiting = store_waits(stopping.sleep, stopping.asked)
     settling = store_waits(clock.sleep, stopping.overdue)
-    budget = PatientBudget(ground.budget, waiting)
-    books = PatientLedger(ground.ledger, waiting, settling=settling)
-    accounts = Accounts(
+    budget = RetryingBudget(components.budget, waiting)
+    books = RetryingLedger(components.ledger, waiting, settling=settling)
+    accounts = AccountFeedback(
         budgets=budget,
-        holds=ground.dispatch,
+        holds=components.dispatch,
         quota=quota,
-        fitness=ground.fitness,
+        fitness=components.fitness,
         decrease=settings.limiter.decrease,
         refresh_seconds=settings.limiter.refresh_seconds,
     )
     return Sender(
         books=books,
         accounts=accounts,
-        caller=_caller(ground, budget, books, accounts),
-        postings=postings,
-        check_meaning=partial(waiting, ground.binding.check),
+        caller=_caller(components, budget, books, accounts),
+        cache=cache,
+        check_meaning=partial(waiting, components.binding.check),
         park_seconds=settings.retry.park_seconds,
         slice_seconds=settings.worker.slice_seconds,
         clock=clock.monotonic,
@@ -158,21 +158,21 @@ def _sender(
 
 
 def _caller(
-    ground: Ground, budget: PatientBudget, books: PatientLedger, accounts: Accounts
+    components: Components, budget: RetryingBudget, books: RetryingLedger, accounts: AccountFeedback
 ) -> Caller:
-    settings, stopping = ground.settings, ground.stopping
+    settings, stopping = components.settings, components.stopping
     waiting = store_waits(stopping.sleep, stopping.asked)
     return Caller(
         books=books,
         accounts=accounts,
         limiter=Limiter(
-            purse=budget,
+            token_source=budget,
             sleep=stopping.sleep,
             stopping=stopping.asked,
             max_wait_seconds=settings.worker.max_wait_seconds,
         ),
-        suppression=SuppressionCheck(Suppression(ground.store), waiting, clock.monotonic),
-        outage=Outage(
+        suppression=SuppressionCheck(Suppression(components.store), waiting, clock.monotonic),
+        breaker=CircuitBreaker(
             clock.monotonic,
             calls=settings.retry.max_attempts,
             rest_seconds=settings.retry.cap_seconds,
@@ -186,12 +186,12 @@ def _caller(
     )
 
 
-def _postings(ground: Ground) -> Callable[[CampaignId], Posting]:
-    settings = ground.settings
+def _cache(components: Components) -> Callable[[CampaignId], CompiledCampaign]:
+    settings = components.settings
     calls = CallPool(
         settings.worker.single_calls,
         clock=clock.monotonic,
-        stopping=ground.stopping.asked,
+        stopping=components.stopping.asked,
         max_wait_seconds=settings.worker.max_wait_seconds,
     )
     rest = BulkRest(clock.monotonic, rest_seconds=settings.limiter.bulk_rest_seconds)
@@ -203,9 +203,9 @@ def _postings(ground: Ground) -> Callable[[CampaignId], Posting]:
             mode=own.send_mode,
             mailing=mailing,
             carrier=SesCarrier(
-                partial(ground.clients.sending, account),
+                partial(components.clients.sending, account),
                 region=own.region,
-                changed=partial(ground.clients.changed, account, "send"),
+                changed=partial(components.clients.changed, account, "send"),
             ),
             rest=rest,
             calls=calls,
@@ -213,10 +213,10 @@ def _postings(ground: Ground) -> Callable[[CampaignId], Posting]:
             bulk_call_bytes=settings.worker.bulk_call_bytes,
         )
 
-    return Compiler(
-        records=Live(ground.store),
+    return CampaignCache(
+        records=Live(components.store),
         senders=settings.senders,
         delivery=delivery,
-        unknown=ground.binding.unknown,
-        waiting=store_waits(ground.stopping.sleep, ground.stopping.asked),
+        unknown=components.binding.unknown,
+        waiting=store_waits(components.stopping.sleep, components.stopping.asked),
     ).cached()

@@ -23,7 +23,7 @@ from postroom.intake.look import NOTED_ROWS, Looked
 from postroom.model import Campaign
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.store.sender_registry import Directory
+from postroom.store.sender_registry import SenderRegistry
 
 _MARKS: Final = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
 _SHOWN_ROWS: Final = 10
@@ -53,7 +53,7 @@ class Preflight(Protocol):
     def sent(self) -> float | None: ...
 
 
-class Finding(NamedTuple):
+class CheckLine(NamedTuple):
     level: str
     what: str
     detail: str
@@ -62,7 +62,7 @@ class Finding(NamedTuple):
 class Checked(NamedTuple):
     """Everything found, and how long the campaign takes where that can be told."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckLine, ...]
     looked: Looked | None
     seconds: float | None
 
@@ -97,17 +97,17 @@ def check(
     """
     loaded = settings.load()
     read = campaign_file.read(campaign)
-    findings = [Finding("ok", "campaign", "templates, headers, tags and times are sound")]
+    findings = [CheckLine("ok", "campaign", "templates, headers, tags and times are sound")]
     looked = None
     with fault_in(campaign, str(recipients_file)):
         checks.check(read, senders=_senders(loaded))
-        findings += [Finding("warning", one.what, one.detail) for one in advice_on(read)]
+        findings += [CheckLine("warning", one.what, one.detail) for one in advice_on(read)]
         if recipients_file is not None:
             with rows.opened(recipients_file) as raw:
                 looked, found = listing.look_at(
                     raw, read, loaded, email=email_column, bad_rows=bad_rows, strict=strict
                 )
-            findings += [Finding(*one) for one in found]
+            findings += [CheckLine(*one) for one in found]
     checked = _with_account(read, findings, looked, loaded)
     if as_json:
         say_json(_record(checked))
@@ -120,38 +120,38 @@ def _senders(loaded: Settings) -> Collection[str]:
     if loaded.senders:
         return loaded.senders
     with closing(Store(loaded.redis)) as store:
-        return Directory(store).senders()
+        return SenderRegistry(store).senders()
 
 
 def _with_account(
-    campaign: Campaign, findings: list[Finding], looked: Looked | None, loaded: Settings
+    campaign: Campaign, findings: list[CheckLine], looked: Looked | None, loaded: Settings
 ) -> Checked:
     findings = [*findings, *_about_begin(campaign)]
     asked = _asked_ses(loaded, campaign.sender)
     if asked is None:
         detail = "not asked: the code of the worker is not installed here"
-        return Checked((*findings, Finding("unknown", "account", detail)), looked, None)
-    findings += [Finding(str(one.level), one.what, one.detail) for one in asked.findings]
+        return Checked((*findings, CheckLine("unknown", "account", detail)), looked, None)
+    findings += [CheckLine(str(one.level), one.what, one.detail) for one in asked.findings]
     limits, seconds = _limits(asked, None if looked is None else looked.good)
     return Checked((*findings, *limits, *_about_end(campaign, seconds)), looked, seconds)
 
 
-def _about_begin(campaign: Campaign) -> Iterator[Finding]:
+def _about_begin(campaign: Campaign) -> Iterator[CheckLine]:
     if campaign.send_at is not None and (begin := campaign.send_at.timestamp()) > clock.now():
-        yield Finding("ok", "send_at", f"starts at {moment(begin)}")
+        yield CheckLine("ok", "send_at", f"starts at {moment(begin)}")
 
 
-def _about_end(campaign: Campaign, seconds: float | None) -> Iterator[Finding]:
+def _about_end(campaign: Campaign, seconds: float | None) -> Iterator[CheckLine]:
     """What of a campaign expires: a warning, for its author may want just that."""
     if campaign.not_after is None:
         return
     end, now = campaign.not_after.timestamp(), clock.now()
     begin = max(now, campaign.send_at.timestamp() if campaign.send_at else now)
     if end <= now:
-        yield Finding("problem", "not_after", f"{moment(end)} is past: all of it would expire")
+        yield CheckLine("problem", "not_after", f"{moment(end)} is past: all of it would expire")
     elif seconds is not None and begin + seconds > end:
         left = f"it ends after {span(end - begin)}, at {moment(end)}; the rest expires"
-        yield Finding("warning", "not_after", left)
+        yield CheckLine("warning", "not_after", left)
 
 
 def _asked_ses(loaded: Settings, sender: str) -> Preflight | None:
@@ -163,7 +163,7 @@ def _asked_ses(loaded: Settings, sender: str) -> Preflight | None:
     return preflight(loaded, sender)
 
 
-def _limits(asked: Preflight, number: int | None) -> tuple[list[Finding], float | None]:
+def _limits(asked: Preflight, number: int | None) -> tuple[list[CheckLine], float | None]:
     if not asked.rate or asked.quota is None:
         return [], None
     sent = asked.sent or 0.0
@@ -171,7 +171,7 @@ def _limits(asked: Preflight, number: int | None) -> tuple[list[Finding], float 
     unlimited = asked.quota == float("inf")
     left = "unlimited" if unlimited else f"{count(room)} of {count(asked.quota)} left"
     level = "ok" if room >= 1 else "warning"
-    findings = [Finding("ok", "rate", rate(asked.rate)), Finding(level, "quota", left)]
+    findings = [CheckLine("ok", "rate", rate(asked.rate)), CheckLine(level, "quota", left)]
     if number is None:
         return findings, None
     seconds = time_needed(number, per_second=asked.rate, quota=asked.quota, sent=sent)

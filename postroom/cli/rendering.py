@@ -13,7 +13,7 @@ from postroom.cli import rows
 from postroom.cli.console import AsJson, say, say_json
 from postroom.cli.submitting import CampaignFile, EmailColumn
 from postroom.content.fields import fields_of, filled
-from postroom.content.template import Message, Templates, UnrenderableError
+from postroom.content.template import RenderedMail, Templates, UnrenderableError
 from postroom.errors import BadInputError, PostroomError
 from postroom.model import Recipient
 
@@ -85,7 +85,7 @@ def _pair(given: str) -> tuple[str, str]:
 
 
 def _write(
-    message: Message, envelope: Mapping[str, str], part: Part | None, *, as_json: bool
+    message: RenderedMail, envelope: Mapping[str, str], part: Part | None, *, as_json: bool
 ) -> None:
     parts: Mapping[Part, str | None] = {
         Part.SUBJECT: message.subject,
@@ -103,7 +103,7 @@ def _write(
         raise PostroomError(f"the campaign has no {part} part")
 
 
-def _write_all(message: Message, envelope: Mapping[str, str]) -> None:
+def _write_all(message: RenderedMail, envelope: Mapping[str, str]) -> None:
     for name, value in envelope.items():
         say(f"{name}: {value}")
     say(f"Subject: {message.subject}")

@@ -19,7 +19,7 @@ from postroom.model import CampaignId, Outcome
 Row = Mapping[str, str | int]
 
 
-class Format(StrEnum):
+class ReportFormat(StrEnum):
     CSV = "csv"
     JSON_LINES = "jsonl"
 
@@ -29,7 +29,9 @@ def report(
     outcome: Annotated[
         list[Outcome] | None, typer.Option(help="Only these; may be repeated.", show_default=False)
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How rows are written.")] = Format.CSV,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="How rows are written.")
+    ] = ReportFormat.CSV,
     *,
     bad_rows: Annotated[
         bool,
@@ -38,7 +40,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write what became of every recipient to stdout: address, outcome, reason."""
-    write = _WRITERS[Format.JSON_LINES if as_json else form]
+    write = _WRITERS[ReportFormat.JSON_LINES if as_json else form]
     with opened() as post:
         if bad_rows:
             write(("row", "kind", "reason"), _bad_rows(post, campaign))
@@ -74,7 +76,7 @@ def _write_json_lines(_columns: tuple[str, ...], rows: Iterable[Row]) -> None:
         sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-_WRITERS: Final[Mapping[Format, Callable[[tuple[str, ...], Iterable[Row]], None]]] = {
-    Format.CSV: _write_csv,
-    Format.JSON_LINES: _write_json_lines,
+_WRITERS: Final[Mapping[ReportFormat, Callable[[tuple[str, ...], Iterable[Row]], None]]] = {
+    ReportFormat.CSV: _write_csv,
+    ReportFormat.JSON_LINES: _write_json_lines,
 }

@@ -54,7 +54,7 @@ class Quota:
 
     def _asked(self) -> str:
         try:
-            account = self._campaigns.standing(self._campaign_id).account
+            account = self._campaigns.info(self._campaign_id).account
         except UnknownCampaignError:
             return ""
         return _left(Budget(self._store), account) if account else ""

@@ -38,7 +38,7 @@ class UnrenderableError(PostroomError):
     """No mail can be made for a recipient: reject it. The text never shows the address."""
 
 
-class Message(NamedTuple):
+class RenderedMail(NamedTuple):
     """The rendered mail."""
 
     subject: str
@@ -88,10 +88,10 @@ class Templates:
             return ()
         return (("List-Unsubscribe", f"<{values[UNSUBSCRIBE_URL]}>"),)
 
-    def message(self, values: Values) -> Message:
+    def message(self, values: Values) -> RenderedMail:
         """Return the mail for the `values` of one recipient. Raises `UnrenderableError`."""
         subject, html, text = (self._rendered(part, values) for part in BODY_PARTS)
-        return Message(subject or "", html, text, self.headers + self.own_headers(values))
+        return RenderedMail(subject or "", html, text, self.headers + self.own_headers(values))
 
     def _rendered(self, part: str, values: Values) -> str | None:
         template = self._parts.get(part)

@@ -12,8 +12,8 @@ from postroom.settings import Settings
 from postroom.store.budget import Budget
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
-from postroom.store.presence import Trouble, Worker, workers
-from postroom.store.sender_registry import Directory
+from postroom.store.presence import RunningWorker, Trouble, workers
+from postroom.store.sender_registry import SenderRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class AccountStatus:
     """What keeps others from it."""
 
 
-class Accounts:
+class AccountControl:
     """Raises `StoreUnavailableError` when Redis is away."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Accounts:
         self._configured: Final = frozenset(map(AccountName, settings.accounts))
         self._store: Final = store
         self._budget: Final = Budget(store)
-        self._directory: Final = Directory(store)
+        self._registry: Final = SenderRegistry(store)
         self._dispatch: Final = dispatch
         self._publisher: Final = publisher
 
@@ -94,7 +94,7 @@ class Accounts:
         # In this order: whoever finds the account held after it was let go, looks again.
         self._budget.resume(self._known(account))
         for one in self._budget.aliases.sharing(account):
-            self._dispatch.let_go(one)
+            self._dispatch.release_hold(one)
         release(self._dispatch, self._publisher)
 
     def resume_halted(self, account: AccountName) -> None:
@@ -110,12 +110,12 @@ class Accounts:
             raise BadInputError(f"no account {account!r}; there are: {there}")
         return account
 
-    def _names(self, there: Sequence[Worker]) -> frozenset[AccountName]:
+    def _names(self, there: Sequence[RunningWorker]) -> frozenset[AccountName]:
         waiting = (account for account, _ in self._dispatch.lanes())
-        named = self._directory.senders().values()
+        named = self._registry.senders().values()
         return self._configured.union(waiting, named, *(one.accounts for one in there))
 
-    def _status(self, account: AccountName, there: Sequence[Worker]) -> AccountStatus:
+    def _status(self, account: AccountName, there: Sequence[RunningWorker]) -> AccountStatus:
         budget = self._budget.status(account)
         held = {lane: self._dispatch.held(account, lane) for lane in Lane}
         return AccountStatus(

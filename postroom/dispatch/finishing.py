@@ -24,7 +24,7 @@ class Finishing:
     publisher: Publisher
 
     @classmethod
-    def by(cls, store: Store, settings: Settings, publisher: Publisher) -> Self:
+    def from_settings(cls, store: Store, settings: Settings, publisher: Publisher) -> Self:
         """Put it together over what a process has already."""
         campaigns = Campaigns(store, settings.store)
         return cls(callbacks=Callbacks(store), campaigns=campaigns, publisher=publisher)

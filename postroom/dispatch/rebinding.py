@@ -12,7 +12,7 @@ from postroom.settings import Settings
 from postroom.store.aliases import Aliases
 from postroom.store.bindings import Bindings, Bound
 from postroom.store.connection import Store
-from postroom.store.sender_registry import Directory
+from postroom.store.sender_registry import SenderRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Rebinder:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._bindings: Final = Bindings(store)
-        self._directory: Final = Directory(store)
+        self._registry: Final = SenderRegistry(store)
         self._aliases: Final = Aliases(store)
         self._own: Final = meanings(settings)
 
@@ -47,7 +47,7 @@ class Rebinder:
         another account: what was split for one account cannot be sent by another.
         """
         bound = self._bindings.bound(campaign_id)
-        told = self._directory.meaning_of(bound.sender) or self._own.get(bound.sender)
+        told = self._registry.meaning_of(bound.sender) or self._own.get(bound.sender)
         return Rebinding(
             sender=bound.sender,
             old=bound.meaning,

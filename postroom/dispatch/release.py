@@ -6,7 +6,7 @@ from typing import Final
 
 from postroom.broker.publish import Publisher
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
-from postroom.store.dispatch import Dispatch, Due, Turn
+from postroom.store.dispatch import Dispatch, DueBatches, Turn
 
 _ROUNDS: Final = 8
 """A round that finds campaigns with nothing due makes room for another; enough is enough."""
@@ -66,7 +66,7 @@ def _fill(dispatch: Dispatch, publisher: Publisher, account: AccountName, lane: 
     return released
 
 
-def _released(dispatch: Dispatch, turn: Turn, lane: Lane) -> Due:
+def _released(dispatch: Dispatch, turn: Turn, lane: Lane) -> DueBatches:
     due = dispatch.release(turn)
     dispatch.place(dispatch.route(turn.campaign_id), turn, due, lane)
     return due

@@ -3,7 +3,7 @@
 from typing import Final
 
 from postroom.broker.publish import Publisher
-from postroom.dispatch.accounts import Accounts
+from postroom.dispatch.accounts import AccountControl
 from postroom.dispatch.finishing import Finishing
 from postroom.model import CampaignId
 from postroom.store.dispatch import Dispatch
@@ -13,7 +13,11 @@ class Steering:
     """What `Postroom` does to a campaign that is under way; see there for the contracts."""
 
     def __init__(
-        self, finishing: Finishing, dispatch: Dispatch, accounts: Accounts, publisher: Publisher
+        self,
+        finishing: Finishing,
+        dispatch: Dispatch,
+        accounts: AccountControl,
+        publisher: Publisher,
     ) -> None:
         self._finishing: Final = finishing
         self._campaigns: Final = finishing.campaigns
@@ -26,15 +30,15 @@ class Steering:
         self._drop(campaign_id)
 
     def resume(self, campaign_id: CampaignId) -> None:
-        standing = self._campaigns.standing(campaign_id)
-        route = standing.route(campaign_id)
+        info = self._campaigns.info(campaign_id)
+        route = info.route(campaign_id)
         # The account first: a worker could take the campaign before the account is let go.
-        if route and not standing.over:
+        if route and not info.over:
             self._accounts.resume_halted(route.account)
         self._campaigns.resume(campaign_id)
         if route:
             self._dispatch.wake(route)
-        if not standing.split:
+        if not info.split:
             self._publisher.split(campaign_id)
 
     def cancel(self, campaign_id: CampaignId) -> None:
@@ -44,6 +48,6 @@ class Steering:
         self._finishing.tell(campaign_id)
 
     def _drop(self, campaign_id: CampaignId) -> None:
-        standing = self._campaigns.standing(campaign_id)
-        if standing.account:
-            self._dispatch.drop(campaign_id, standing.account, standing.lane)
+        info = self._campaigns.info(campaign_id)
+        if info.account:
+            self._dispatch.drop(campaign_id, info.account, info.lane)

@@ -7,11 +7,11 @@ from typing import Final
 from postroom import remedies
 from postroom.broker import queues
 from postroom.broker.publish import Publisher
-from postroom.dispatch.accounts import Accounts, AccountStatus
+from postroom.dispatch.accounts import AccountControl, AccountStatus
 from postroom.dispatch.finishing import Finishing
 from postroom.dispatch.release import release
 from postroom.errors import UnsafeStoreError
-from postroom.health.janitor import NOBODY_SPLITS, Finding, Janitor
+from postroom.health.janitor import NOBODY_SPLITS, Janitor, Repair
 from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.connection import Store, check_safety
@@ -41,13 +41,13 @@ class Doctor:
         self._settings: Final = settings
         self._publisher: Final = publisher
         self._dispatch: Final = Dispatch(store, settings)
-        self._all_accounts: Final = Accounts(store, settings, self._dispatch, publisher)
+        self._all_accounts: Final = AccountControl(store, settings, self._dispatch, publisher)
         self._live: Final = Live(store)
-        finishing = Finishing.by(store, settings, publisher)
+        finishing = Finishing.from_settings(store, settings, publisher)
         self._janitor: Final = Janitor(
             live=self._live,
             steering=finishing.campaigns,
-            books=Ledger.by(store, settings),
+            books=Ledger.from_settings(store, settings),
             line=self._dispatch,
             publisher=self._publisher,
             tell_end=finishing.tell,
@@ -61,7 +61,7 @@ class Doctor:
         )
         return [complaint for section in sections for complaint in section()]
 
-    def repair(self) -> list[Finding]:
+    def repair(self) -> list[Repair]:
         """Do what the workers' janitor does, now; return what is no longer wrong after it."""
         bring_home(self._store, queues.CAMPAIGNS)
         swept = self._janitor.sweep(now=self._store.seconds())
@@ -103,7 +103,7 @@ class Doctor:
             what = "no producer is there, and campaigns wait for one"
             yield Complaint(where="producers", what=what, command=remedies.START_PRODUCER)
 
-    def _producers(self) -> list[presence.Producer]:
+    def _producers(self) -> list[presence.RunningProducer]:
         return presence.producers(self._store)
 
     def _others(self) -> list[Differing]:

@@ -5,7 +5,7 @@ person; what died on the way is found here. Every repair may be repeated. The wo
 themselves; `postroom doctor` shows the same by hand.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,10 +17,11 @@ from postroom.errors import (
     StoreUnavailableError,
     UnknownCampaignError,
 )
-from postroom.model import AccountName, BatchRef, CampaignId, Lane
-from postroom.store.dispatch import Route
-from postroom.store.ledger import Claim, NotClaimed
-from postroom.store.live import LiveCampaign
+from postroom.model import BatchRef, CampaignId
+from postroom.store.campaigns import Campaigns
+from postroom.store.dispatch import Dispatch
+from postroom.store.ledger import Ledger, NotClaimed
+from postroom.store.live import Live, LiveCampaign
 
 NOBODY_SPLITS: Final = "nobody splits it"
 _TIME_OVER: Final = "its time is over"
@@ -40,7 +41,7 @@ def _nobody_waits(_: CampaignId) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Repair:
     """One thing that nobody is looking after."""
 
     campaign_id: CampaignId
@@ -51,37 +52,6 @@ class Finding:
     """False: it is what was to happen at that time, and nothing had died."""
 
 
-class Campaigns(Protocol):
-    """Every campaign that is not over."""
-
-    def each(self) -> Iterable[LiveCampaign]: ...
-    def lapsed(self, campaign_id: CampaignId, *, most: int) -> list[int]: ...
-    def once(self, what: str, *, seconds: float) -> bool: ...
-    def is_live(self, campaign_id: CampaignId) -> bool: ...
-
-
-class Steering(Protocol):
-    """Ends campaigns whose time is over, and takes those that are over off the live ones."""
-
-    def expire(self, campaign_id: CampaignId) -> None: ...
-    def close_pending(self, campaign_id: CampaignId) -> int: ...
-    def retire(self, campaign_id: CampaignId) -> bool: ...
-
-
-class Books(Protocol):
-    def claim(self, ref: BatchRef, *, owner: str) -> Claim: ...
-    def leave(
-        self, claim: Claim, *, wake_seconds: float = 0.0, tries_spent: bool = False
-    ) -> bool: ...
-    def finish(self, campaign_id: CampaignId) -> bool: ...
-
-
-class Line(Protocol):
-    def wake(self, route: Route) -> None: ...
-    def drop(self, campaign_id: CampaignId, account: AccountName, lane: Lane) -> None: ...
-    def route(self, campaign_id: CampaignId) -> Route | None: ...
-
-
 class Splitting(Protocol):
     def split(self, campaign_id: CampaignId) -> None: ...
 
@@ -90,15 +60,15 @@ class Splitting(Protocol):
 class Janitor:
     """Looks at every live campaign."""
 
-    live: Campaigns
-    steering: Steering
-    books: Books
-    line: Line
+    live: Live
+    steering: Campaigns
+    books: Ledger
+    line: Dispatch
     publisher: Splitting
     tell_end: Callable[[CampaignId], None] = _nobody_waits
     """Publishes what waits for the end of a campaign; until it has, the campaign stays live."""
 
-    def sweep(self, *, now: float, goes_on: Callable[[], bool] = _always) -> list[Finding]:
+    def sweep(self, *, now: float, goes_on: Callable[[], bool] = _always) -> list[Repair]:
         """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds.
 
         `goes_on` is asked before each campaign: once it says no, the rest is somebody else's.
@@ -112,7 +82,7 @@ class Janitor:
                     repaired.append(finding)
         return repaired
 
-    def findings(self, *, now: float, goes_on: Callable[[], bool] = _always) -> Iterator[Finding]:
+    def findings(self, *, now: float, goes_on: Callable[[], bool] = _always) -> Iterator[Repair]:
         """Yield what nobody is looking after, one campaign after the other."""
         for campaign in self.live.each():
             if not goes_on():
@@ -122,7 +92,7 @@ class Janitor:
             expires = campaign.steer == "expired" or _time_is_over(campaign, now)
             for what, repair in self._look_at(campaign, now):
                 normal = expires and what in (_TIME_OVER, _HALF_WAY)
-                yield Finding(campaign_id=campaign.id, what=what, repair=repair, broken=not normal)
+                yield Repair(campaign_id=campaign.id, what=what, repair=repair, broken=not normal)
 
     def _look_at(
         self, campaign: LiveCampaign, now: float

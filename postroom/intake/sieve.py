@@ -11,7 +11,7 @@ from postroom.model import BadRow
 
 
 @dataclass(frozen=True, slots=True)
-class Recipients:
+class SiftedRecipients:
     """Recipients by column, none of them twice."""
 
     emails: Sequence[str]
@@ -21,12 +21,12 @@ class Recipients:
     bad: list[BadRow]
     last: int
 
-    def after(self, count: int) -> "Recipients":
+    def after(self, count: int) -> "SiftedRecipients":
         """Leave out the first `count`."""
         if not count:
             return self
         fields = {name: column[count:] for name, column in self.fields.items()}
-        return Recipients(self.emails[count:], self.keys[count:], fields, self.bad, self.last)
+        return SiftedRecipients(self.emails[count:], self.keys[count:], fields, self.bad, self.last)
 
 
 class Sieve:
@@ -35,7 +35,7 @@ class Sieve:
     def __init__(self) -> None:
         self._seen: Final = Seen()
 
-    def sift(self, rows: Rows) -> Recipients:
+    def sift(self, rows: Rows) -> SiftedRecipients:
         emails = list(map(str.strip, rows.emails))
         wrong: dict[int, BadRow] = {}
         if not all(map(is_plain, emails)):
@@ -50,7 +50,7 @@ class Sieve:
             rows = rows.without(repeated)
             keys = _normal(rows.emails)
         bad = sorted(rows.bad, key=lambda row: row.row)
-        return Recipients(rows.emails, keys, rows.fields, bad, rows.last)
+        return SiftedRecipients(rows.emails, keys, rows.fields, bad, rows.last)
 
 
 def _normal(stripped: Sequence[str]) -> list[str]:

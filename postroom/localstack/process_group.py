@@ -15,7 +15,7 @@ from postroom.localstack.undisturbed import undisturbed
 _STOP_SECONDS: Final = 15.0
 
 
-class Crew:
+class ProcessGroup:
     """Starts programs, ends them, and tells the guard of both; see guard.py."""
 
     def __init__(self, *, environ: Mapping[str, str], cwd: Path, held: Sequence[int] = ()) -> None:

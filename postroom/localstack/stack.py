@@ -15,7 +15,7 @@ from typing import Final, Self
 from postroom import clock, settings
 from postroom.localstack import environment, redis_server, simulator
 from postroom.localstack.kept import held_lock
-from postroom.localstack.process_group import Crew
+from postroom.localstack.process_group import ProcessGroup
 from postroom.localstack.program import LocalStackError, Program, free_port
 from postroom.store import presence
 from postroom.store.connection import Store
@@ -80,7 +80,7 @@ class LocalStack:
         self._data: Final = data
         self._lock: Final = [held_lock(data)] if data else []
         self._keep_logs = False
-        self._crew: Final = Crew(environ=self.environ, cwd=root, held=self._lock)
+        self._group: Final = ProcessGroup(environ=self.environ, cwd=root, held=self._lock)
 
     def __enter__(self) -> Self:
         try:
@@ -104,7 +104,7 @@ class LocalStack:
     @property
     def folder(self) -> Path:
         """Where the logs and, unless it is kept elsewhere, Redis' file are while it runs."""
-        return self._crew.folder
+        return self._group.folder
 
     def start_worker(self) -> Program:
         return self._celery("worker", self.workers)
@@ -117,22 +117,22 @@ class LocalStack:
         program = self.workers.pop(number)
         program.signal(how)
         program.wait(_START_SECONDS)
-        self._crew.forget(program)
+        self._group.forget(program)
 
     def died(self) -> list[Program]:
         """Return the programs that have ended and were not asked to."""
-        return self._crew.died()
+        return self._group.died()
 
     def replace(self, program: Program) -> Program:
         """Start another in the place of a program that died. Redis begins with its file."""
-        self._crew.forget(program)
+        self._group.forget(program)
         if program in self.workers:
             self.workers.remove(program)
             return self.start_worker()
         if program in self.producers:
             self.producers.remove(program)
             return self.start_producer()
-        return self._crew.start(program.name, program.command)
+        return self._group.start(program.name, program.command)
 
     def keep_logs(self) -> None:
         """Let the folder stay when the stack ends."""
@@ -140,7 +140,7 @@ class LocalStack:
 
     def check(self) -> None:
         """Raise `LocalStackError` with the last lines of its log when a process has ended."""
-        self._crew.check()
+        self._group.check()
 
     def wait_for_workers(self) -> None:
         """Return when every worker has told Redis that it is there."""
@@ -154,10 +154,10 @@ class LocalStack:
 
     def stop(self) -> None:
         """End workers and producers first, so that they settle what they hold; Redis last."""
-        self._crew.end([*self.workers, *self.producers])
+        self._group.end([*self.workers, *self.producers])
         self.workers.clear()
         self.producers.clear()
-        self._crew.close(keep_logs=self._keep_logs)
+        self._group.close(keep_logs=self._keep_logs)
         while self._lock:
             os.close(self._lock.pop())
 
@@ -181,14 +181,14 @@ class LocalStack:
             folder=self._data or self.folder,
             config=redis_server.locked(self.folder, self._password),
         )
-        self._crew.start("redis", [*command, *self._shape.redis_options])
+        self._group.start("redis", [*command, *self._shape.redis_options])
 
     def _start_simulator(self) -> None:
         shape = self._shape
         command = [sys.executable, "-m", "simulator", "--port", str(self._ses_port)]
         command += ["--rate", f"{shape.rate}", "--quota", f"{shape.quota}"]
         command += ["--latency-ms", f"{shape.latency_ms}", *shape.simulator_options]
-        self._crew.start("simulator", command)
+        self._group.start("simulator", command)
 
     def _wait_for_the_ground(self) -> None:
         store = Store(settings.load(self.environ).redis)
@@ -203,7 +203,7 @@ class LocalStack:
         # Never a name twice: Celery's nodes must not share one.
         name = f"{kind}{next(self._numbers[kind])}"
         command = [sys.executable, "-m", "celery", "-A", _APPS[kind], "worker", "-n", f"{name}@%h"]
-        among.append(self._crew.start(name, command))
+        among.append(self._group.start(name, command))
         return among[-1]
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:

@@ -13,7 +13,7 @@ _FACTS: Final = ("on_finish", "told", "finished_at", "steer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class DueCallback:
     """The end of one campaign, and the task that is to be told of it."""
 
     on_finish: OnFinish
@@ -27,7 +27,7 @@ class Callbacks:
     def __init__(self, store: Store) -> None:
         self._store: Final = store
 
-    def due(self, campaign_id: CampaignId) -> Due | None:
+    def due(self, campaign_id: CampaignId) -> DueCallback | None:
         """Return what must be told; None while the campaign is not over, and once it was told."""
         key = self._store.keys.campaign(campaign_id).campaign
         found = self._store.ask(lambda client: client.hmget(key, *_FACTS, *_COUNTERS))
@@ -36,7 +36,7 @@ class Callbacks:
             return None
         stopped = steer in (State.CANCELLED, State.EXPIRED)
         counters = zip(_COUNTERS, counted, strict=True)
-        return Due(
+        return DueCallback(
             on_finish=msgspec.json.decode(wanted, type=OnFinish),
             state=State(steer) if stopped else State.FINISHED,
             totals=Totals(**{name: int(value or 0) for name, value in counters}),

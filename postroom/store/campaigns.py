@@ -9,7 +9,7 @@ from postroom.model import AccountName, CampaignId, Lane, State
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Route
-from postroom.store.finish import Endings
+from postroom.store.finish import Finisher
 from postroom.store.submit_keys import SubmitKeys
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _SWEEP_BATCHES: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class DispatchInfo:
     """What dispatch must know of a campaign."""
 
     account: AccountName
@@ -63,7 +63,7 @@ class Campaigns:
     def __init__(self, store: Store, settings: StoreSettings) -> None:
         self._store: Final = store
         self._retention: Final = settings.retention_seconds
-        self._endings: Final = Endings(store, retention_seconds=settings.retention_seconds)
+        self._finisher: Final = Finisher(store, retention_seconds=settings.retention_seconds)
 
     def pause(self, campaign_id: CampaignId) -> None:
         """Stop sending within a second. Raises `RefusedError`, `UnknownCampaignError`."""
@@ -92,8 +92,8 @@ class Campaigns:
 
         Safe to repeat and to interrupt: whoever calls it again goes on.
         """
-        standing = self.standing(campaign_id)
-        at_once = max(1, min(_SWEEP_BATCHES, _SWEEP_BYTES // standing.batch_size))
+        info = self.info(campaign_id)
+        at_once = max(1, min(_SWEEP_BATCHES, _SWEEP_BYTES // info.batch_size))
         closed, first, last = 0, 0, 0
         own = self._store.keys.campaign(campaign_id)
         keys = [own.campaign, own.ledger, own.due]
@@ -101,7 +101,7 @@ class Campaigns:
             now_closed, last = self._store.run("close_pending", keys, [first, at_once])
             closed += max(0, now_closed)
             first += at_once
-        self._endings.finish(campaign_id)
+        self._finisher.finish(campaign_id)
         self.retire(campaign_id)
         return closed
 
@@ -111,15 +111,15 @@ class Campaigns:
         Returns whether it was. Its idempotency key expires along with its records.
         """
         try:
-            standing = self.standing(campaign_id)
+            info = self.info(campaign_id)
         except UnknownCampaignError:
-            standing = None
-        if standing is not None and not (standing.over and standing.told):
+            info = None
+        if info is not None and not (info.over and info.told):
             return False
         keys = self._store.keys
-        if standing is not None and standing.key:
+        if info is not None and info.key:
             SubmitKeys(self._store, keep_seconds=self._retention).end(
-                standing.key, campaign_id, seconds=self._retention
+                info.key, campaign_id, seconds=self._retention
             )
         self._store.ask(lambda client: client.srem(keys.live, campaign_id))
         return True
@@ -162,7 +162,7 @@ class Campaigns:
             key = self._store.keys.campaigns
             self._store.ask(lambda client: client.zrem(key, *campaign_ids))
 
-    def standing(self, campaign_id: CampaignId) -> Standing:
+    def info(self, campaign_id: CampaignId) -> DispatchInfo:
         """Raises `UnknownCampaignError`."""
         key = self._store.keys.campaign(campaign_id).campaign
         names = ("account", "lane", "weight", "batch_size", "batches", "split", "key")
@@ -174,7 +174,7 @@ class Campaigns:
             (value or b"").decode() for value in found
         )
         finished_at, on_finish, told = ended
-        return Standing(
+        return DispatchInfo(
             account=AccountName(account),
             lane=Lane(lane or Lane.BULK),
             weight=float(weight or 1),

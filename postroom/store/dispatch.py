@@ -20,9 +20,9 @@ from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.settings import Settings
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.handed_out import RECORDS, Due, Route, Turn, leaving, resting
+from postroom.store.handed_out import RECORDS, DueBatches, Route, Turn, leaving, resting
 
-__all__ = ["SES_FAILS", "Dispatch", "Due", "Route", "Turn"]
+__all__ = ["SES_FAILS", "Dispatch", "DueBatches", "Route", "Turn"]
 
 _TICKET_SECONDS: Final = 10
 _LONGEST_REST_MS: Final = 5_000
@@ -105,16 +105,16 @@ class Dispatch:
             for one, held in tickets.items()
         ]
 
-    def release(self, turn: Turn) -> Due:
+    def release(self, turn: Turn) -> DueBatches:
         """Pick the batches of one turn; each is looked at again after a grace."""
         keys = self._store.keys.campaign(turn.campaign_id)
         next_ms, name, *numbers = self._store.run(
             "release_batches", [keys.campaign, keys.due], [len(turn.tickets), self._grace]
         )
         due = tuple(map(int, numbers))
-        return Due(numbers=due, next_ms=int(next_ms), name=name.decode())
+        return DueBatches(numbers=due, next_ms=int(next_ms), name=name.decode())
 
-    def place(self, route: Route | None, turn: Turn, due: Due, lane: Lane) -> None:
+    def place(self, route: Route | None, turn: Turn, due: DueBatches, lane: Lane) -> None:
         """Say which tickets became batches; let a campaign with nothing due rest."""
         members = [route.member(number) for number in due.numbers] if route else []
         members += [""] * (len(turn.tickets) - len(members))
@@ -150,7 +150,7 @@ class Dispatch:
         lasts_ms = max(1, int(min(seconds, self._longest_hold) * 1000))
         self._store.ask(lambda client: client.set(key, stored, px=lasts_ms))
 
-    def let_go(self, account: AccountName) -> None:
+    def release_hold(self, account: AccountName) -> None:
         """End what holds an account: it may send more than before."""
         keys = [self._store.keys.turns(account, lane).hold for lane in Lane]
         self._store.ask(lambda client: [client.delete(key) for key in keys])

@@ -16,7 +16,7 @@ from postroom.errors import MaybeSubmittedError, RefusedError, StoreUnavailableE
 from postroom.model import Campaign, CampaignId, Recipient, Source
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
-from postroom.store.submit_keys import SILENCE_SECONDS, Claim, SubmitKeys
+from postroom.store.submit_keys import SILENCE_SECONDS, KeyState, SubmitKeys
 
 
 class DraftGoneError(StoreUnavailableError):
@@ -42,11 +42,11 @@ class Drafts:
         dead = None
         for _ in range(2):
             held = self._keys.claim(key, campaign_id, digest, dead=dead)
-            if held.claim is Claim.MINE:
+            if held.claim is KeyState.MINE:
                 return None
-            if held.claim is Claim.SEALED or self._is_sealed(held.id):
+            if held.claim is KeyState.SEALED or self._is_sealed(held.id):
                 return held.id, held.digest
-            if held.claim is Claim.BUSY:
+            if held.claim is KeyState.BUSY:
                 break
             if not self._abandon(held.id):
                 return held.id, held.digest

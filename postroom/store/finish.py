@@ -7,7 +7,7 @@ from postroom.store import handed_out, submit_keys
 from postroom.store.connection import Step, Store
 
 
-class Endings:
+class Finisher:
     """Raises `StoreUnavailableError` when Redis is away."""
 
     def __init__(self, store: Store, *, retention_seconds: int) -> None:

@@ -35,7 +35,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class DueBatches:
     """Batches that were due, and how long until the next one is."""
 
     numbers: tuple[int, ...]

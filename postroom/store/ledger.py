@@ -14,7 +14,7 @@ from postroom.errors import CampaignStoppedError, LeaseLostError
 from postroom.model import BatchRef, CampaignId, Outcome, Settled
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.store.finish import Endings
+from postroom.store.finish import Finisher
 from postroom.wire import FIRST_REASON, LEDGER
 
 
@@ -56,11 +56,11 @@ class Ledger:
     ) -> None:
         self._store: Final = store
         self._lease: Final = lease_seconds
-        self._endings: Final = Endings(store, retention_seconds=retention_seconds)
+        self._finisher: Final = Finisher(store, retention_seconds=retention_seconds)
         self._max_crashes: Final = max_crashes
 
     @classmethod
-    def by(cls, store: Store, settings: Settings) -> Self:
+    def from_settings(cls, store: Store, settings: Settings) -> Self:
         """Return the ledger with the lease, retention and crashes of the settings."""
         return cls(
             store,
@@ -155,7 +155,7 @@ class Ledger:
 
     def finish(self, campaign_id: CampaignId) -> bool:
         """Date the end of a campaign of which nothing is open. True when it is over."""
-        return self._endings.finish(campaign_id)
+        return self._finisher.finish(campaign_id)
 
     def halt(self, campaign_id: CampaignId, reason: str) -> bool:
         """Stop a campaign until a person resumes it. True when this call halted it."""

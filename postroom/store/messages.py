@@ -9,7 +9,7 @@ from postroom.model import AccountName, CampaignId, Outcome, Recipient
 from postroom.settings import Store as StoreSettings
 from postroom.store.connection import Store
 from postroom.store.drafts import DraftGoneError, Drafts
-from postroom.store.finish import Endings
+from postroom.store.finish import Finisher
 
 
 class Messages:
@@ -18,7 +18,7 @@ class Messages:
     def __init__(self, store: Store, drafts: Drafts, settings: StoreSettings) -> None:
         self._store: Final = store
         self._drafts: Final = drafts
-        self._endings: Final = Endings(store, retention_seconds=settings.retention_seconds)
+        self._finisher: Final = Finisher(store, retention_seconds=settings.retention_seconds)
         self._retention: Final = settings.message_retention_seconds
 
     def post(
@@ -51,6 +51,6 @@ class Messages:
         except StoreUnavailableError as error:
             raise MaybeSubmittedError(campaign_id) from error
         if suppressed and posted:
-            self._endings.finish(campaign_id)
+            self._finisher.finish(campaign_id)
         if not posted:
             raise DraftGoneError(f"message {campaign_id} expired before it was complete")

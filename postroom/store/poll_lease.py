@@ -10,7 +10,7 @@ _GAP_MS: Final = 1_100
 """SES takes one management call a second from an account; a little more keeps off the edge."""
 
 
-class QuotaTurns:
+class PollLease:
     """Locks that expire by themselves: a process that dies holds nobody up."""
 
     def __init__(self, store: Store, aliases: Aliases) -> None:

@@ -43,7 +43,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Producer:
+class RunningProducer:
     """One producer process, as it announced itself last."""
 
     name: str
@@ -52,7 +52,7 @@ class Producer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class RunningWorker:
     """One worker process, as it announced itself last."""
 
     name: str
@@ -81,15 +81,15 @@ def answers(store: Store) -> bool:
         return False
 
 
-def workers(store: Store) -> list[Worker]:
+def workers(store: Store) -> list[RunningWorker]:
     """Return the workers whose announcement still holds; see `Dispatch.announce`."""
     return [_worker(name, told) for name, told in _there(store, "workers")]
 
 
-def producers(store: Store) -> list[Producer]:
+def producers(store: Store) -> list[RunningProducer]:
     """Return the producers whose announcement still holds."""
     return [
-        Producer(name=name, about=_about(json.loads(told)))
+        RunningProducer(name=name, about=_about(json.loads(told)))
         for name, told in _there(store, "producers")
     ]
 
@@ -141,9 +141,9 @@ def _there(store: Store, kind: str) -> list[tuple[str, str]]:
     return there
 
 
-def _worker(name: str, told: str) -> Worker:
+def _worker(name: str, told: str) -> RunningWorker:
     has = json.loads(told)
-    return Worker(
+    return RunningWorker(
         name=name,
         accounts=frozenset(map(AccountName, has["accounts"])),
         serving=None if has["serving"] is None else frozenset(map(AccountName, has["serving"])),

@@ -30,7 +30,7 @@ class SenderAddresses(NamedTuple):
     reply_to: tuple[str, ...] = ()
 
 
-class Directory:
+class SenderRegistry:
     """Raises `StoreUnavailableError` when Redis is away."""
 
     def __init__(self, store: Store) -> None:

@@ -15,7 +15,7 @@ from postroom.meaning import Meaning, encoded
 from postroom.model import AccountName, BadRow, Campaign, CampaignId, SenderName, Source
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.store.finish import Endings
+from postroom.store.finish import Finisher
 
 NOT_YET: Final = 32_503_680_000
 """The year 3000: when the batches of a strict campaign are due until all rows proved good."""
@@ -26,7 +26,7 @@ class SplitLostError(LeaseLostError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class SplitLease:
     """One producer's right to split one campaign."""
 
     campaign_id: CampaignId
@@ -35,7 +35,7 @@ class Lease:
     """Written already, by producers before this one."""
     noted: int
     """Bad rows noted already."""
-    trail: str
+    digest: str
     """Marks the addresses in those batches, in their order."""
 
 
@@ -56,7 +56,7 @@ class Written:
     batches: Sequence[bytes] = ()
     states: bytes = b""
     """A ledger byte for each of their recipients."""
-    trail: str = ""
+    digest: str = ""
     """Marks all addresses up to the last of these batches."""
     counts: Counts = field(default_factory=Counts)
     notes: Sequence[BadRow] = ()
@@ -69,7 +69,7 @@ class Splits:
         self._store: Final = store
         self._lease_seconds: Final = settings.producer.lease_seconds
         self._max_crashes: Final = settings.producer.max_crashes
-        self._endings: Final = Endings(store, retention_seconds=settings.store.retention_seconds)
+        self._finisher: Final = Finisher(store, retention_seconds=settings.store.retention_seconds)
 
     def look_up(self, campaign_id: CampaignId) -> tuple[SenderName, Source] | None:
         """Return the sender and the source of a campaign; None when there is no such campaign."""
@@ -94,7 +94,7 @@ class Splits:
         owner: str,
         account: AccountName | None,
         means: Meaning | None = None,
-    ) -> Lease | None:
+    ) -> SplitLease | None:
         """Take the lease; None when another producer holds it or nothing is to be split.
 
         The first one binds the campaign to what its sender `means`, and to the account.
@@ -114,16 +114,16 @@ class Splits:
             raise NeedsPersonError(why)
         if answer != b"CLAIMED":
             return None
-        fence, batches, noted, trail = rest
-        return Lease(
+        fence, batches, noted, digest = rest
+        return SplitLease(
             campaign_id=campaign_id,
             fence=fence,
             batches=batches,
             noted=noted,
-            trail=trail.decode(),
+            digest=digest.decode(),
         )
 
-    def write(self, lease: Lease, written: Written, *, held_back: bool) -> None:
+    def write(self, lease: SplitLease, written: Written, *, held_back: bool) -> None:
         """Store batches and enter them in the books; renews the lease.
 
         `held_back` batches are not due until `finish`. Raises `SplitLostError`.
@@ -137,7 +137,7 @@ class Splits:
             [
                 *(lease.fence, self._lease_seconds, written.first, len(written.batches)),
                 *(NOT_YET if held_back else 0, written.states, suppressed),
-                *(counts.invalid, counts.duplicate, counts.rows, written.trail),
+                *(counts.invalid, counts.duplicate, counts.rows, written.digest),
                 *written.batches,
                 *map(wire.encode_bad_row, written.notes),
             ],
@@ -145,12 +145,12 @@ class Splits:
         if answer != b"WRITTEN":
             raise SplitLostError(f"campaign {lease.campaign_id}: {answer.decode().lower()}")
 
-    def renew(self, lease: Lease) -> None:
+    def renew(self, lease: SplitLease) -> None:
         """Show that this producer is alive. Raises `SplitLostError`."""
         self.write(lease, Written(first=0), held_back=False)
 
     def finish(
-        self, lease: Lease, counts: Counts, notes: Sequence[BadRow], *, held_back: bool
+        self, lease: SplitLease, counts: Counts, notes: Sequence[BadRow], *, held_back: bool
     ) -> bool:
         """The source is read; returns whether the campaign is finished too.
 
@@ -168,11 +168,11 @@ class Splits:
         )
         if answer == b"LOST":
             raise SplitLostError(f"campaign {lease.campaign_id}: lost")
-        return self._endings.finish(lease.campaign_id)
+        return self._finisher.finish(lease.campaign_id)
 
     def leave(
         self,
-        lease: Lease,
+        lease: SplitLease,
         *,
         halted: str = "",
         counts: Counts | None = None,
@@ -190,7 +190,7 @@ class Splits:
         )
         return bool(answer)
 
-    def warn(self, lease: Lease, warning: str) -> None:
+    def warn(self, lease: SplitLease, warning: str) -> None:
         """Keep what a person should know of the source; a lease that was lost changes nothing."""
         key = self._store.keys.campaign(lease.campaign_id).campaign
         self._store.run("warn_campaign", [key], [lease.fence, warning])

@@ -17,7 +17,7 @@ from postroom.store.connection import Step, Store
 SILENCE_SECONDS: Final = 30
 
 
-class Claim(StrEnum):
+class KeyState(StrEnum):
     """What became of the claim of a key."""
 
     MINE = "MINE"
@@ -30,7 +30,7 @@ class Claim(StrEnum):
 class Claimed:
     """The answer to a claim, and the campaign that the key names when it is another's."""
 
-    claim: Claim
+    claim: KeyState
     id: CampaignId
     digest: str
     touched: str
@@ -57,7 +57,7 @@ class SubmitKeys:
         )
         claim, held_by, held_digest, touched = (part.decode() for part in found)
         return Claimed(
-            claim=Claim(claim), id=CampaignId(held_by), digest=held_digest, touched=touched
+            claim=KeyState(claim), id=CampaignId(held_by), digest=held_digest, touched=touched
         )
 
     def touch(self, key: str, campaign_id: CampaignId) -> bool:

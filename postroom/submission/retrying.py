@@ -73,7 +73,7 @@ class Retrier:
         return list(self._by_code(campaign_id).values())
 
     def retry(self, campaign_id: CampaignId, wanted: Wanted) -> Sequence[Submission]:
-        if not self._campaigns.standing(campaign_id).over:
+        if not self._campaigns.info(campaign_id).over:
             raise RefusedError(f"campaign {campaign_id} is not over: more may need it yet")
         by_code = self._by_code(campaign_id)
         codes = [code for code, one in by_code.items() if wanted.includes(one)]

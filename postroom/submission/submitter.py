@@ -28,7 +28,7 @@ from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.drafts import Drafts, digest
 from postroom.store.messages import Messages
-from postroom.store.sender_registry import Directory
+from postroom.store.sender_registry import SenderRegistry
 from postroom.store.suppression import Suppression
 from postroom.submission.messages import campaign_of, recipient_of, whole
 from postroom.submission.shipping import Given, Recipients, Shipper
@@ -131,24 +131,24 @@ class Submitter:
         check(campaign, senders=self._known_senders())
         if sender := self._settings.senders.get(campaign.sender):
             return AccountName(sender.account)
-        account = Directory(self._store).account_of(SenderName(campaign.sender))
+        account = SenderRegistry(self._store).account_of(SenderName(campaign.sender))
         if account is None:
             raise BadInputError(f"sender: {campaign.sender!r} is unknown")
         return account
 
     def _meaning_of(self, sender: SenderName, account: AccountName) -> Meaning | None:
         """Return what a sender means to those who send; else to these settings."""
-        told = Directory(self._store).meaning_of(sender) or self._means.get(sender)
+        told = SenderRegistry(self._store).meaning_of(sender) or self._means.get(sender)
         return told if told and told.account == account else None
 
     def _go(self, campaign_id: CampaignId) -> None:
         """Put a campaign in line and release what there is room for."""
-        if route := self._campaigns.standing(campaign_id).route(campaign_id):
+        if route := self._campaigns.info(campaign_id).route(campaign_id):
             self._dispatch.wake(route)
             release(self._dispatch, self._publisher)
 
     def _known_senders(self) -> frozenset[str]:
-        return frozenset(self._settings.senders or Directory(self._store).senders())
+        return frozenset(self._settings.senders or SenderRegistry(self._store).senders())
 
     def _whole_or_not(
         self, campaign_id: CampaignId, key: str | None, take_in: Callable[[], None]

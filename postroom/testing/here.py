@@ -40,8 +40,8 @@ class PostroomHere:
         )
         build = resolve_name("worker.runtime:build")
         self._worker: Final = build(settings, stopping=self._stopping, store=self._store)
-        self._upkeep: Final = self._worker.upkeep()
-        self._quota: Final = replace(self._upkeep.quota, aside=_at_once)
+        self._maintenance: Final = self._worker.maintenance()
+        self._quota: Final = replace(self._maintenance.quota, run=_at_once)
         self._heartbeat: Final = self._worker.heartbeat(_SLOTS)
 
     @property
@@ -80,7 +80,7 @@ class PostroomHere:
             self._send_all()
         finally:
             self._heartbeat.retire()
-        self._upkeep.janitor.sweep(now=self._store.seconds())
+        self._maintenance.janitor.sweep(now=self._store.seconds())
         return [one.id for one in self._live.campaigns() if self._goes_on(one.id)]
 
     def _send_all(self) -> None:

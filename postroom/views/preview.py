@@ -10,7 +10,7 @@ from postroom.errors import BadInputError
 from postroom.model import Campaign, Mail, Recipient
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.store.sender_registry import Directory, SenderAddresses
+from postroom.store.sender_registry import SenderAddresses, SenderRegistry
 from postroom.store.suppression import Suppression
 from postroom.submission.messages import recipient_of
 from postroom.submission.shipping import Given, Recipients
@@ -24,7 +24,7 @@ class Preview:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._settings: Final = settings
-        self._directory: Final = Directory(store)
+        self._registry: Final = SenderRegistry(store)
         self._suppression: Final = Suppression(store)
 
     def render(self, campaign: Campaign, recipient: Recipient | Mapping[str, Any] | str) -> Mail:
@@ -54,9 +54,9 @@ class Preview:
         return look(chunks, fields_of(campaign), suppressed=self._suppression.find)
 
     def _senders(self) -> Collection[str]:
-        return self._settings.senders or self._directory.senders()
+        return self._settings.senders or self._registry.senders()
 
     def _addresses(self, sender: str) -> SenderAddresses:
         if own := self._settings.senders.get(sender):
             return SenderAddresses(from_=own.from_, reply_to=tuple(own.reply_to))
-        return self._directory.addresses(sender)
+        return self._registry.addresses(sender)

@@ -8,8 +8,8 @@ from postroom.meaning import Meaning, difference
 from postroom.model import SenderName
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.presence import About, Producer, Worker
-from postroom.store.sender_registry import Directory
+from postroom.store.presence import About, RunningProducer, RunningWorker
+from postroom.store.sender_registry import SenderRegistry
 
 SettingsOf = Mapping[str, Mapping[SenderName, Meaning]]
 
@@ -55,17 +55,17 @@ def processes(store: Store) -> list[Process]:
 
 
 def others(
-    store: Store, there: Sequence[Worker], producers: Sequence[Producer]
+    store: Store, there: Sequence[RunningWorker], producers: Sequence[RunningProducer]
 ) -> Iterator[Differing]:
     """Yield who means something else by a sender. Raises `StoreUnavailableError`."""
     marks = {one.about.settings for one in there} | {one.about.settings for one in producers}
     marks -= {""}
     if len(marks) > 1:
-        yield from differing(there, producers, Directory(store).settings(marks))
+        yield from differing(there, producers, SenderRegistry(store).settings(marks))
 
 
 def differing(
-    there: Sequence[Worker], producers: Sequence[Producer], settings: SettingsOf
+    there: Sequence[RunningWorker], producers: Sequence[RunningProducer], settings: SettingsOf
 ) -> Iterator[Differing]:
     """Yield whoever means something else: than the producers do, or else than most do.
 

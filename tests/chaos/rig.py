@@ -25,7 +25,7 @@ from redis.retry import Retry
 from postroom import clock, settings
 from postroom.client import Postroom
 from postroom.localstack import environment, redis_server, simulator
-from postroom.localstack.process_group import Crew
+from postroom.localstack.process_group import ProcessGroup
 from postroom.localstack.program import Program, free_port
 from postroom.localstack.stack import checkout
 from postroom.store.keys import Keys
@@ -105,8 +105,8 @@ class Rig:
         self.workers: list[Program] = []
         self.producers: list[Program] = []
         self._numbers = count(1)
-        self._crew = Crew(environ=self.environ, cwd=root)
-        self.redis_folder = self._crew.folder / "redis"
+        self._group = ProcessGroup(environ=self.environ, cwd=root)
+        self.redis_folder = self._group.folder / "redis"
         self.redis_folder.mkdir()
         self._redis: Program | None = None
 
@@ -138,14 +138,14 @@ class Rig:
         self.thaw_redis()
         self.post.close()
         self.client.close()
-        self._crew.close()
+        self._group.close()
         shutil.rmtree(self._config)
 
     def start_redis(self) -> None:
         """Start Redis over whatever file is there, and wait until it answers."""
         path = redis_server.binary(self.environ)
         command = redis_server.command(path, port=self.redis_port, folder=self.redis_folder)
-        self._redis = self._crew.start("redis", command)
+        self._redis = self._group.start("redis", command)
         self.until(self.redis_answers, "Redis answers")
 
     def kill_redis(self, how: signal.Signals = signal.SIGKILL) -> None:
@@ -193,7 +193,7 @@ class Rig:
 
     def reap(self, program: Program, seconds: float) -> None:
         program.wait(seconds)
-        self._crew.forget(program)
+        self._group.forget(program)
 
     def workers_there(self) -> int:
         with suppress(redis.RedisError):
@@ -233,7 +233,7 @@ class Rig:
 
     def keep_logs(self, kept: Path) -> Path:
         """Copy what the processes said to where it can be read after the run."""
-        shutil.copytree(self._crew.folder, kept, dirs_exist_ok=True)
+        shutil.copytree(self._group.folder, kept, dirs_exist_ok=True)
         return kept
 
     def _start_simulator(self) -> None:
@@ -242,7 +242,7 @@ class Rig:
         command += ["--rate", f"{shape.rate}", "--requests-kept", "20000"]
         command += ["--latency-ms", f"{shape.latency_ms}"]
         command += ["--latency-jitter-ms", f"{shape.jitter_ms}"]
-        self._crew.start("simulator", command)
+        self._group.start("simulator", command)
         self.until(lambda: simulator.healthy(self.ses_url), "the local SES answers")
 
     def _celery(self, kind: str, app: str, *options: str, environ: Sequence[str] = ()) -> Program:
@@ -250,12 +250,12 @@ class Rig:
         name = f"{kind}{next(self._numbers)}"
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@%h"]
         command = ["env", *environ, *command] if environ else command
-        return self._crew.start(name, [*command, *options])
+        return self._group.start(name, [*command, *options])
 
     def _end(self, program: Program, how: signal.Signals) -> None:
         program.signal(how)
         program.wait(_START_SECONDS)
-        self._crew.forget(program)
+        self._group.forget(program)
 
     def _ask(self, method: str, what: str, given: Any = None) -> None:
         url = f"{self.ses_url}/_simulator/{what}"

@@ -13,8 +13,8 @@ import redis
 from postroom import clock
 from postroom.errors import PostroomError
 from postroom.model import Campaign, CampaignId, OnAmbiguous, SenderName, State
+from tests.chaos.fault_injector import FaultInjector
 from tests.chaos.faults import Fault, draw
-from tests.chaos.hands import Hands
 from tests.chaos.recovery import Recovery
 from tests.chaos.rig import LEASE_SECONDS, Rig, Shape
 from tests.chaos.verdict import judge
@@ -48,14 +48,14 @@ def run(plan: Plan, seed: int) -> dict[str, Any]:
         started = time.monotonic()
         campaign_id = _submit(rig, plan, addresses)
         recovery = Recovery(rig, campaign_id)
-        hands = Hands(rig, recovery, campaign_id)
+        injector = FaultInjector(rig, recovery, campaign_id)
         try:
-            storm = Storm(rig, hands, recovery, campaign_id, plan)
+            storm = Storm(rig, injector, recovery, campaign_id, plan)
             done = storm.kill_producers() + storm.rage(draw(seed, plan.faults, plan.bag))
             storm.calm()
         finally:
-            hands.mend(all_of_it=True)
-            hands.close()
+            injector.mend(all_of_it=True)
+            injector.close()
         found = judge(rig, campaign_id, addresses)
         broken = found.broken(twice_at_most=_twice_at_most(plan, done))
         broken += storm.unbalanced[:1]
@@ -81,10 +81,15 @@ class Storm:
     """Faults, spread over the sending of a campaign."""
 
     def __init__(
-        self, rig: Rig, hands: Hands, recovery: Recovery, campaign_id: CampaignId, plan: Plan
+        self,
+        rig: Rig,
+        injector: FaultInjector,
+        recovery: Recovery,
+        campaign_id: CampaignId,
+        plan: Plan,
     ) -> None:
         self._rig = rig
-        self._hands = hands
+        self._injector = injector
         self._recovery = recovery
         self._campaign_id = campaign_id
         self._plan = plan
@@ -102,8 +107,8 @@ class Storm:
                 if int(batches or 0) > 100 * number:
                     break
             done.append(Fault("kill_producer", 0, 0.0))
-            self._hands.do(done[-1])
-            self._hands.mend(all_of_it=True)
+            self._injector.do(done[-1])
+            self._injector.mend(all_of_it=True)
         return done
 
     def rage(self, faults: list[Fault]) -> list[Fault]:
@@ -111,17 +116,17 @@ class Storm:
         last = clock.now()
         done: list[Fault] = []
         for fault in faults:
-            while not self._time_for(len(done), last) or not self._hands.ready_for(fault):
+            while not self._time_for(len(done), last) or not self._injector.ready_for(fault):
                 if self._turn():
                     return done
-            self._hands.do(fault)
+            self._injector.do(fault)
             done.append(fault)
             last = clock.now()
         return done
 
     def calm(self) -> None:
         """Nothing goes wrong any more: wait for the end, which must come by itself."""
-        self._hands.mend(all_of_it=True)
+        self._injector.mend(all_of_it=True)
         self._rig.disarm()
         deadline = clock.now() + self._plan.calm_seconds
         while clock.now() < deadline and not self._turn():
@@ -131,7 +136,7 @@ class Storm:
 
     def _turn(self) -> bool:
         """Let a little time pass; returns whether the campaign has finished."""
-        self._hands.mend()
+        self._injector.mend()
         self._recovery.look()
         clock.sleep(0.05)
         with suppress(PostroomError, redis.RedisError):

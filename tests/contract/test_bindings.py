@@ -11,7 +11,7 @@ from postroom.store import presence
 from postroom.store.bindings import Bindings
 from postroom.store.connection import Store
 from postroom.store.presence import About
-from postroom.store.sender_registry import Directory, Rank
+from postroom.store.sender_registry import Rank, SenderRegistry
 from postroom.store.split import Splits
 from tests.support import campaigns
 
@@ -107,8 +107,8 @@ class TestWord:
     """What a sender means to the running processes."""
 
     @pytest.fixture
-    def directory(self, store: Store) -> Directory:
-        return Directory(store)
+    def registry(self, store: Store) -> SenderRegistry:
+        return SenderRegistry(store)
 
     @pytest.mark.parametrize(
         ("first", "then", "stands"),
@@ -122,33 +122,33 @@ class TestWord:
         ],
     )
     def test_of_whom_goes_before_whose(
-        self, directory: Directory, first: Rank, then: Rank, stands: Meaning
+        self, registry: SenderRegistry, first: Rank, then: Rank, stands: Meaning
     ) -> None:
-        directory.announce_meanings({NEWS: SHOP}, first)
-        directory.announce_meanings({NEWS: OTHER}, then)
-        assert directory.meaning_of(NEWS) == stands
+        registry.announce_meanings({NEWS: SHOP}, first)
+        registry.announce_meanings({NEWS: OTHER}, then)
+        assert registry.meaning_of(NEWS) == stands
 
-    def test_lapses_with_those_who_gave_it(self, directory: Directory, store: Store) -> None:
-        directory.announce_meanings({NEWS: SHOP}, Rank.STARTED)
+    def test_lapses_with_those_who_gave_it(self, registry: SenderRegistry, store: Store) -> None:
+        registry.announce_meanings({NEWS: SHOP}, Rank.STARTED)
         key = store.keys.meanings
         stored = store.client.hget(key, "news").split(b"|", 1)[1]
         store.client.hset(key, "news", b"1.000|" + stored)
-        assert directory.meaning_of(NEWS) == SHOP
-        directory.announce_meanings({NEWS: OTHER}, Rank.WORKER)
-        assert directory.meaning_of(NEWS) == OTHER
+        assert registry.meaning_of(NEWS) == SHOP
+        registry.announce_meanings({NEWS: OTHER}, Rank.WORKER)
+        assert registry.meaning_of(NEWS) == OTHER
 
     def test_of_a_producer_is_kept_up_by_workers_that_mean_the_same(
-        self, directory: Directory
+        self, registry: SenderRegistry
     ) -> None:
-        directory.announce_meanings({NEWS: SHOP}, Rank.PRODUCER)
-        directory.announce_meanings({NEWS: SHOP}, Rank.WORKER)
-        directory.announce_meanings({NEWS: OTHER}, Rank.WORKER)
-        assert directory.meaning_of(NEWS) == SHOP
+        registry.announce_meanings({NEWS: SHOP}, Rank.PRODUCER)
+        registry.announce_meanings({NEWS: SHOP}, Rank.WORKER)
+        registry.announce_meanings({NEWS: OTHER}, Rank.WORKER)
+        assert registry.meaning_of(NEWS) == SHOP
 
-    def test_in_full_is_found_by_its_mark(self, directory: Directory) -> None:
-        directory.announce_meanings({NEWS: SHOP}, Rank.WORKER)
+    def test_in_full_is_found_by_its_mark(self, registry: SenderRegistry) -> None:
+        registry.announce_meanings({NEWS: SHOP}, Rank.WORKER)
         mark = mark_of_all({NEWS: SHOP})
-        assert directory.settings([mark, "unknown"]) == {mark: {NEWS: SHOP}}
+        assert registry.settings([mark, "unknown"]) == {mark: {NEWS: SHOP}}
 
 
 def test_a_producer_is_there_until_it_goes_or_lapses(store: Store) -> None:

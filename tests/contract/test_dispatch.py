@@ -13,11 +13,11 @@ from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch, Route, Turn
 from tests.support import campaigns
-from tests.support.campaigns import ACCOUNT, Made
+from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.redis_clock import ClockedStore
 from tests.support.waiting import wait_until
 
-Make = Callable[..., Made]
+Make = Callable[..., PreparedCampaign]
 OTHER = AccountName("other")
 
 
@@ -32,7 +32,7 @@ def dispatch(store: Store, settings: Settings) -> Dispatch:
 def make(store: Store, settings: Settings, dispatch: Dispatch) -> Make:
     """Make a campaign of many small batches, and wake it."""
 
-    def made(recipients: int = 100, *, batch_size: int = 2, **more: object) -> Made:
+    def made(recipients: int = 100, *, batch_size: int = 2, **more: object) -> PreparedCampaign:
         one = campaigns.make(store, settings, recipients, batch_size=batch_size, **more)
         dispatch.wake(one.route)
         return one
@@ -187,7 +187,13 @@ class TestRoom:
 
 class TestTurns:
     def shares(
-        self, store: Store, line: Dispatch, among: list[Made], *, rounds: int, sent: int = 2
+        self,
+        store: Store,
+        line: Dispatch,
+        among: list[PreparedCampaign],
+        *,
+        rounds: int,
+        sent: int = 2,
     ) -> Counter[str]:
         counts: Counter[str] = Counter()
         routes = {one.id: one.route for one in among}
@@ -386,7 +392,7 @@ class TestHold:
         assert let_out(dispatch, account=OTHER) == [other.id] * 4
         dispatch.retire("worker")
         dispatch.announce("worker", {Lane.BULK: 6, Lane.TRANSACTIONAL: 6})
-        dispatch.let_go(ACCOUNT)
+        dispatch.release_hold(ACCOUNT)
         assert dispatch.held(ACCOUNT, Lane.BULK) is None
         assert len(let_out(dispatch)) == 2
 
@@ -394,7 +400,7 @@ class TestHold:
         self, dispatch: Dispatch, store: Store, settings: Settings
     ) -> None:
         """Whoever learned "for a day" may write it after another saw the raised quota."""
-        dispatch.let_go(ACCOUNT)
+        dispatch.release_hold(ACCOUNT)
         dispatch.hold(ACCOUNT, Lane.BULK, seconds=86_400, reason="quota spent")
         left_ms = store.client.pttl(store.keys.turns(ACCOUNT, Lane.BULK).hold)
         assert 0 < left_ms <= 2 * settings.limiter.refresh_seconds * 1000
@@ -448,7 +454,7 @@ class TestGrace:
         assert dispatch.release(turn).numbers == (8, 7, 0, 1)
 
 
-def _due(made: Made) -> bool:
+def _due(made: PreparedCampaign) -> bool:
     return all((made.due(number) or 0) <= made.store.seconds() for number in made.numbers)
 
 

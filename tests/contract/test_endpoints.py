@@ -13,9 +13,9 @@ from postroom.settings import Settings
 from postroom.store.connection import Store
 from tests.contract.test_ses import RAW
 from tests.support.mail import PEOPLE, carrier_to, kinds, mailing, send_bulk
-from tests.support.post import Post, quick
 from tests.support.raw_server import Answer, RawServer, answering
 from tests.support.tls_server import TlsServer
+from tests.support.worker_harness import WorkerHarness, quick
 from worker.ses.request import SesCarrier
 from worker.ses.verdict import Kind
 
@@ -189,7 +189,7 @@ def test_nobody_is_mailed_twice_when_connections_are_cut_after_the_mail_was_take
 ) -> None:
     ses = Cutting(1, 3, 5)
     with RawServer(ses) as server:
-        post = Post(store, quick(settings), carrier_to(server.url + path))
+        post = WorkerHarness(store, quick(settings), carrier_to(server.url + path))
         post.allow()
         made = post.make(400)
         for attempt in range(5):

@@ -13,10 +13,10 @@ from postroom.store.ledger import Claim, Ledger, NotClaimed
 from postroom.store.live import Live
 from postroom.store.report import Reports
 from tests.support import campaigns
-from tests.support.campaigns import Made
+from tests.support.campaigns import PreparedCampaign
 from tests.support.redis_clock import ClockedStore
 
-Make = Callable[..., Made]
+Make = Callable[..., PreparedCampaign]
 
 
 @pytest.fixture
@@ -33,7 +33,9 @@ def settled(outcome: Outcome, *indexes: int, reason: str = "") -> list[Settled]:
     return [Settled(index=index, outcome=outcome, reason=reason) for index in indexes]
 
 
-def refusal(ledger: Ledger, made: Made, number: int = 0, *, owner: str = "late") -> NotClaimed:
+def refusal(
+    ledger: Ledger, made: PreparedCampaign, number: int = 0, *, owner: str = "late"
+) -> NotClaimed:
     with pytest.raises(NotClaimed) as caught:
         ledger.claim(made.ref(number), owner=owner)
     return caught.value
@@ -483,7 +485,7 @@ class TestEnd:
         assert made.field("finished_at") == first
 
 
-def _claims(ledger: Ledger, made: Made) -> bool:
+def _claims(ledger: Ledger, made: PreparedCampaign) -> bool:
     try:
         ledger.claim(made.ref(), owner="heir")
     except NotClaimed:

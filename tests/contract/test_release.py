@@ -18,11 +18,11 @@ from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from tests.support import campaigns
-from tests.support.campaigns import ACCOUNT, Made
+from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-Make = Callable[..., Made]
+Make = Callable[..., PreparedCampaign]
 Queued = tuple[str, int]
 
 
@@ -42,7 +42,7 @@ def publisher(settings: Settings) -> Iterator[Publisher]:
 
 @pytest.fixture
 def make(store: Store, settings: Settings, dispatch: Dispatch) -> Make:
-    def made(recipients: int = 20, **more: object) -> Made:
+    def made(recipients: int = 20, **more: object) -> PreparedCampaign:
         one = campaigns.make(store, settings, recipients, **{"batch_size": 2, **more})
         dispatch.wake(one.route)
         return one
@@ -178,7 +178,7 @@ def test_a_held_account_waits(
     make()
     dispatch.hold(ACCOUNT, Lane.BULK, seconds=60, reason="quota spent")
     assert release(dispatch, publisher) == 0
-    dispatch.let_go(ACCOUNT)
+    dispatch.release_hold(ACCOUNT)
     assert release(dispatch, publisher) == 3
 
 

@@ -12,7 +12,7 @@ from postroom.model import AccountName
 from tests.support.mail import MAIN, settings_for
 from tests.support.raw_server import RawServer, answering
 from worker.ses.client import Clients
-from worker.ses.whose import Identity, Whose
+from worker.ses.whose import CallerIdentity, Whose
 
 CALLER = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 <GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/mail</Arn><UserId>U</UserId>
@@ -26,7 +26,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_STS", raising=False)
 
 
-def identity(url: str = "http://127.0.0.1:1") -> Identity | None:
+def identity(url: str = "http://127.0.0.1:1") -> CallerIdentity | None:
     return Whose(Clients(settings_for(url))).identity(MAIN)
 
 
@@ -34,7 +34,7 @@ def test_sts_is_asked_once_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None
     with RawServer(answering("200 OK", CALLER, "Content-Type: text/xml")) as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
         whose = Whose(Clients(settings_for("http://127.0.0.1:1")))
-        expected = Identity(name="aws:111122223333:eu-west-1", sure=True)
+        expected = CallerIdentity(name="aws:111122223333:eu-west-1", sure=True)
         assert [whose.identity(MAIN), whose.identity(MAIN)] == [expected, expected]
         assert len(sts.requests) == 1
 

@@ -8,7 +8,7 @@ from postroom.client import Postroom
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post, quick
+from tests.support.worker_harness import WorkerHarness, quick
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def carrier() -> FakeCarrier:
 
 
 @pytest.fixture
-def post(store: Store, settings: Settings, carrier: FakeCarrier) -> Iterator[Post]:
+def post(store: Store, settings: Settings, carrier: FakeCarrier) -> Iterator[WorkerHarness]:
     """A worker whose account may send as fast as it likes."""
-    post = Post(store, quick(settings), carrier)
+    post = WorkerHarness(store, quick(settings), carrier)
     post.allow()
     yield post
     post.close()

@@ -16,7 +16,7 @@ from postroom.errors import RefusedError
 from postroom.model import Campaign, CampaignId, Message, SenderName, State
 from postroom.store import presence
 from postroom.store.connection import Store
-from postroom.store.sender_registry import Directory
+from postroom.store.sender_registry import SenderRegistry
 from tests.chaos.rig import Rig, Shape
 from tests.support.waiting import wait_until
 
@@ -103,7 +103,7 @@ def test_a_message_of_a_service_without_settings_goes_by_the_producers_meaning(
     rig: Rig, store: Store, tmp_path: Path
 ) -> None:
     start(rig, store, (config(tmp_path, STAGING),), ())
-    wait_until(lambda: Directory(store).meaning_of(SenderName("news")), "the meaning is told")
+    wait_until(lambda: SenderRegistry(store).meaning_of(SenderName("news")), "the meaning is told")
     message = Message(subject="Receipt", text="Thanks")
     bare = msgspec.structs.replace(rig.settings, senders={}, accounts={})
     with Postroom(settings=bare) as post:

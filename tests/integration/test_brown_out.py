@@ -11,7 +11,7 @@ from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from tests.chaos.rig import Rig, Shape
 from tests.support import campaigns
-from tests.support.campaigns import Made
+from tests.support.campaigns import PreparedCampaign
 
 CALLS, WORKERS, RECIPIENTS = 24, 2, 2_000
 SLOW_MS, SLOW_SECONDS = 1_700.0, 8.0
@@ -35,7 +35,7 @@ def rig() -> Iterator[Rig]:
 
 
 @pytest.fixture
-def made(rig: Rig) -> Iterator[Made]:
+def made(rig: Rig) -> Iterator[PreparedCampaign]:
     store = Store(rig.settings.redis)
     one = campaigns.make(
         store,
@@ -50,7 +50,9 @@ def made(rig: Rig) -> Iterator[Made]:
     store.close()
 
 
-def test_a_slow_ses_has_nobody_mailed_twice_and_a_pause_is_heeded(rig: Rig, made: Made) -> None:
+def test_a_slow_ses_has_nobody_mailed_twice_and_a_pause_is_heeded(
+    rig: Rig, made: PreparedCampaign
+) -> None:
     most, over = [0], threading.Event()
 
     def look() -> None:

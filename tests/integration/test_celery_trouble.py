@@ -20,14 +20,14 @@ from postroom.broker.publish import Publisher, transport_options
 from postroom.model import AccountName, Lane, State
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
-from tests.chaos.hands import children_of
+from tests.chaos.fault_injector import children_of
 from tests.chaos.rig import Rig, Shape
 from tests.support import campaigns
-from tests.support.campaigns import Made
+from tests.support.campaigns import PreparedCampaign
 from tests.support.waiting import wait_until
 
 CALL = 50
-Make = Callable[..., Made]
+Make = Callable[..., PreparedCampaign]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def prefork() -> Iterator[Rig]:
         yield rig
 
 
-def make(rig: Rig, recipients: int, *, batch_size: int = 100) -> Made:
+def make(rig: Rig, recipients: int, *, batch_size: int = 100) -> PreparedCampaign:
     """Make a campaign that is split already, and put it in line."""
     store = Store(rig.settings.redis)
     made = campaigns.make(
@@ -52,20 +52,20 @@ def make(rig: Rig, recipients: int, *, batch_size: int = 100) -> Made:
     return made
 
 
-def over(rig: Rig, made: Made) -> bool:
+def over(rig: Rig, made: PreparedCampaign) -> bool:
     return rig.post.status(made.id).state is State.FINISHED
 
 
-def finish(rig: Rig, made: Made, *, seconds: float = 60) -> None:
+def finish(rig: Rig, made: PreparedCampaign, *, seconds: float = 60) -> None:
     wait_until(lambda: over(rig, made), "the campaign is finished", seconds=seconds)
 
 
-def assert_everybody_once(rig: Rig, made: Made) -> None:
+def assert_everybody_once(rig: Rig, made: PreparedCampaign) -> None:
     assert rig.accepted(made.id) == dict.fromkeys(made.addresses, 1)
     assert made.check_books().accepted == len(made.addresses)
 
 
-def under_way(made: Made, share: float = 0.1) -> bool:
+def under_way(made: PreparedCampaign, share: float = 0.1) -> bool:
     return made.totals().accepted >= share * len(made.addresses)
 
 

@@ -10,7 +10,7 @@ from postroom.model import State
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from producers.producer import Producer
-from tests.support.office import Office, campaign
+from tests.support.client_harness import ClientHarness, campaign
 
 SECRET = "hunter2"
 
@@ -32,15 +32,15 @@ SECRET = "hunter2"
     ],
 )
 def test_no_piece_of_a_source_is_in_a_reason_or_a_log(
-    office: Office, tmp_path: Path, content: str
+    harness: ClientHarness, tmp_path: Path, content: str
 ) -> None:
     path = tmp_path / "rows"
     path.write_text(content, encoding="utf-8")
     for text, strict in (("{{ name }}", False), ("Hello", True)):
-        submission = office.post.submit(campaign(text=text), source=path.as_uri(), strict=strict)
+        submission = harness.post.submit(campaign(text=text), source=path.as_uri(), strict=strict)
         with capture_logs() as logs:
-            status = office.split(submission.id)
-        told = [status.reason, *(bad.reason for bad in office.post.bad_rows(submission.id))]
+            status = harness.split(submission.id)
+        told = [status.reason, *(bad.reason for bad in harness.post.bad_rows(submission.id))]
         assert SECRET not in " ".join([*told, *map(str, logs)])
         assert any(told) or text == "Hello"
 
@@ -56,28 +56,28 @@ def test_no_piece_of_a_source_is_in_a_reason_or_a_log(
     ],
 )
 def test_a_source_that_nobody_allowed_halts_the_campaign_with_the_setting(
-    office: Office, store: Store, settings: Settings, source: str, reason: str
+    harness: ClientHarness, store: Store, settings: Settings, source: str, reason: str
 ) -> None:
     producer = msgspec.structs.replace(settings.producer, source_folder="", source_buckets=[])
     bare = msgspec.structs.replace(settings, producer=producer)
-    campaign_id = office.post.submit(campaign(), source=source).id
-    Producer(bare, store, office.stop).split(campaign_id)
-    status = office.post.status(campaign_id)
+    campaign_id = harness.post.submit(campaign(), source=source).id
+    Producer(bare, store, harness.stop).split(campaign_id)
+    status = harness.post.status(campaign_id)
     assert (status.state, status.reason) == (State.HALTED, reason)
 
 
-def test_the_words_of_a_fault_that_nobody_foresaw_are_not_logged(office: Office) -> None:
+def test_the_words_of_a_fault_that_nobody_foresaw_are_not_logged(harness: ClientHarness) -> None:
     class Leaky(Store):
         def run(self, script: str, *args: object, **more: object) -> object:
             if script == "write_batches":
                 raise KeyError(SECRET)
             return super().run(script, *args, **more)  # type: ignore[arg-type]
 
-    campaign_id = office.submitted(["a@x.example"])
-    leaky = Producer(office.settings, Leaky(office.settings.redis), office.stop)
+    campaign_id = harness.submitted(["a@x.example"])
+    leaky = Producer(harness.settings, Leaky(harness.settings.redis), harness.stop)
     with capture_logs() as logs:
         leaky.split(campaign_id)
     (failed,) = [one for one in logs if one["event"] == "split.failed"]
     assert failed["error"] == "KeyError"
     assert "writing.py" in failed["where"]
-    assert SECRET not in str(logs) + office.post.status(campaign_id).reason
+    assert SECRET not in str(logs) + harness.post.status(campaign_id).reason

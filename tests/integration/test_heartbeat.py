@@ -12,9 +12,9 @@ from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.presence import workers
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post, quick
 from tests.support.waiting import wait_until
-from worker.process.maintenance import Upkeep
+from tests.support.worker_harness import WorkerHarness, quick
+from worker.process.maintenance import Maintenance
 
 
 @pytest.fixture
@@ -23,7 +23,9 @@ def stuck() -> threading.Event:
     return threading.Event()
 
 
-def hanging(upkeep: Upkeep, stuck: threading.Event, seen: list[str], name: str) -> Upkeep:
+def hanging(
+    maintenance: Maintenance, stuck: threading.Event, seen: list[str], name: str
+) -> Maintenance:
     """The same upkeep with a sweep that hangs at its first campaign."""
 
     def goes_on() -> bool:
@@ -31,8 +33,8 @@ def hanging(upkeep: Upkeep, stuck: threading.Event, seen: list[str], name: str) 
         stuck.wait(30)
         return True
 
-    steering = replace(upkeep.janitor, live=_Each(upkeep.janitor.live, goes_on))
-    return replace(upkeep, janitor=steering)
+    steering = replace(maintenance.janitor, live=_Each(maintenance.janitor.live, goes_on))
+    return replace(maintenance, janitor=steering)
 
 
 class _Each:
@@ -51,13 +53,13 @@ class _Each:
 
 
 def test_slots_are_announced_while_the_house_keeping_hangs(
-    post: Post, store: Store, stuck: threading.Event
+    post: WorkerHarness, store: Store, stuck: threading.Event
 ) -> None:
     post.make(2)
     seen: list[str] = []
     beat = post.worker.heartbeat(4)
-    upkeep = hanging(post.worker.upkeep(), stuck, seen, "one")
-    threads = [threading.Thread(target=one.run, daemon=True) for one in (beat, upkeep)]
+    maintenance = hanging(post.worker.maintenance(), stuck, seen, "one")
+    threads = [threading.Thread(target=one.run, daemon=True) for one in (beat, maintenance)]
     for thread in threads:
         thread.start()
     wait_until(lambda: seen, "the sweep hangs")
@@ -69,7 +71,7 @@ def test_slots_are_announced_while_the_house_keeping_hangs(
         thread.join(10)
 
 
-def test_a_retired_worker_is_not_announced_again(post: Post, store: Store) -> None:
+def test_a_retired_worker_is_not_announced_again(post: WorkerHarness, store: Store) -> None:
     beat = post.worker.heartbeat(4)
     beat.beat()
     assert len(workers(store)) == 1
@@ -80,7 +82,7 @@ def test_a_retired_worker_is_not_announced_again(post: Post, store: Store) -> No
     assert store.client.hlen(store.keys.dispatch("slots:bulk")) == 0
 
 
-def test_a_beat_is_one_round_trip(post: Post, store: Store) -> None:
+def test_a_beat_is_one_round_trip(post: WorkerHarness, store: Store) -> None:
     post.worker.heartbeat(4).beat()
     before = store.client.info("stats")["total_commands_processed"]
     post.worker.heartbeat(4).beat()
@@ -90,14 +92,14 @@ def test_a_beat_is_one_round_trip(post: Post, store: Store) -> None:
 
 
 def test_two_sweeps_never_run_the_same_list(
-    post: Post, store: Store, settings: Settings, stuck: threading.Event
+    post: WorkerHarness, store: Store, settings: Settings, stuck: threading.Event
 ) -> None:
     post.make(2)
-    other = Post(store, quick(settings), FakeCarrier())
+    other = WorkerHarness(store, quick(settings), FakeCarrier())
     seen: list[str] = []
     sweeps = [
-        hanging(post.worker.upkeep(), stuck, seen, "one"),
-        hanging(other.worker.upkeep(), stuck, seen, "other"),
+        hanging(post.worker.maintenance(), stuck, seen, "one"),
+        hanging(other.worker.maintenance(), stuck, seen, "other"),
     ]
     first = threading.Thread(target=sweeps[0].tick, daemon=True)
     first.start()
@@ -110,7 +112,9 @@ def test_two_sweeps_never_run_the_same_list(
     other.close()
 
 
-def test_the_slots_of_a_dead_worker_lapse_and_it_is_forgotten(post: Post, store: Store) -> None:
+def test_the_slots_of_a_dead_worker_lapse_and_it_is_forgotten(
+    post: WorkerHarness, store: Store
+) -> None:
     post.dispatch.announce("dead:1", {Lane.BULK: 4})
     store.client.hdel(store.keys.dispatch("slots:bulk"), "dead:1")
     post.dispatch.announce("well:2", {Lane.BULK: 4})

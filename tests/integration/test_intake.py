@@ -18,7 +18,7 @@ from postroom.store.connection import Store
 from postroom.views.records import status_record
 from producers.producer import Producer
 from producers.retrying import StopRequested
-from tests.support.office import Office, campaign
+from tests.support.client_harness import ClientHarness, campaign
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -28,134 +28,144 @@ def table(count: int, *, start: int = 0) -> bytes:
     return ("email,name\n" + "".join(rows)).encode()
 
 
-def ship(office: Office, source: bytes, *, strict: bool = False, **changes: object) -> CampaignId:
-    return office.post.submit(campaign(**changes), raw=io.BytesIO(source), strict=strict).id
+def ship(
+    harness: ClientHarness, source: bytes, *, strict: bool = False, **changes: object
+) -> CampaignId:
+    return harness.post.submit(campaign(**changes), raw=io.BytesIO(source), strict=strict).id
 
 
-def test_every_row_is_in_one_batch_in_the_order_of_the_source(office: Office) -> None:
-    campaign_id = ship(office, table(1_234), batch_size=100)
-    status = office.split(campaign_id)
+def test_every_row_is_in_one_batch_in_the_order_of_the_source(harness: ClientHarness) -> None:
+    campaign_id = ship(harness, table(1_234), batch_size=100)
+    status = harness.split(campaign_id)
     assert (status.state, status.totals.pending) == (State.SENDING, 1_234)
-    assert office.emails(campaign_id) == [f"person{n}@x.example" for n in range(1_234)]
-    assert office.recipients(campaign_id)[7].fields == {"name": "Name7"}
-    keys = office.store.keys.campaign(campaign_id)
-    due = office.store.client.zrange(keys.due, 0, -1, withscores=True)
+    assert harness.emails(campaign_id) == [f"person{n}@x.example" for n in range(1_234)]
+    assert harness.recipients(campaign_id)[7].fields == {"name": "Name7"}
+    keys = harness.store.keys.campaign(campaign_id)
+    due = harness.store.client.zrange(keys.due, 0, -1, withscores=True)
     assert sorted(int(number) for number, _ in due) == list(range(13))
     assert {score for _, score in due} == {0.0}
-    assert office.store.client.exists(keys.pages) == 0
+    assert harness.store.client.exists(keys.pages) == 0
 
 
 def test_a_fault_that_nobody_foresaw_halts_the_campaign_in_place_of_coming_again(
-    office: Office,
+    harness: ClientHarness,
 ) -> None:
-    campaign_id = ship(office, table(100))
-    key = office.store.keys.campaign(campaign_id).pages
-    whole = office.store.client.hget(key, "0")
-    office.store.client.hset(key, "0", b"not what was shipped")
-    status = office.split(campaign_id)
+    campaign_id = ship(harness, table(100))
+    key = harness.store.keys.campaign(campaign_id).pages
+    whole = harness.store.client.hget(key, "0")
+    harness.store.client.hset(key, "0", b"not what was shipped")
+    status = harness.split(campaign_id)
     assert (status.state, status.reason) == (
         State.HALTED,
         "the producer failed (error); see its log",
     )
-    office.store.client.hset(key, "0", whole)
-    office.post.resume(campaign_id)
-    assert office.split(campaign_id).totals.pending == 100
+    harness.store.client.hset(key, "0", whole)
+    harness.post.resume(campaign_id)
+    assert harness.split(campaign_id).totals.pending == 100
 
 
-def test_json_rows_may_differ_in_their_fields(office: Office) -> None:
+def test_json_rows_may_differ_in_their_fields(harness: ClientHarness) -> None:
     given = [{"email": "a@x.example", "n": 1}, "b@x.example", {"email": "c@x.example", "m": [2]}]
-    campaign_id = office.submitted(given)
-    office.split(campaign_id)
-    fields = [dict(one.fields) for one in office.recipients(campaign_id)]
+    campaign_id = harness.submitted(given)
+    harness.split(campaign_id)
+    fields = [dict(one.fields) for one in harness.recipients(campaign_id)]
     assert fields == [{"n": 1}, {}, {"m": [2]}]
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows of spring.csv.gz"])
-def test_a_producer_reads_a_shared_file_itself(office: Office, tmp_path: Path, name: str) -> None:
+def test_a_producer_reads_a_shared_file_itself(
+    harness: ClientHarness, tmp_path: Path, name: str
+) -> None:
     source = table(700)
     path = tmp_path / name
     path.write_bytes(gzip.compress(source) if name.endswith("gz") else source)
-    submission = office.post.submit(campaign(), source=path.as_uri())
-    assert office.split(submission.id).totals.total == 700
+    submission = harness.post.submit(campaign(), source=path.as_uri())
+    assert harness.split(submission.id).totals.total == 700
 
 
-def test_bad_rows_are_counted_with_their_number_and_harm_no_other(office: Office) -> None:
+def test_bad_rows_are_counted_with_their_number_and_harm_no_other(harness: ClientHarness) -> None:
     source = b"email,name\na@x.example,A\nnobody,N\nb@x.example,B\nb@X.example,B\nc@x.example\n"
-    campaign_id = ship(office, source)
-    totals = office.split(campaign_id).totals
+    campaign_id = ship(harness, source)
+    totals = harness.split(campaign_id).totals
     assert (totals.total, totals.invalid, totals.duplicate) == (2, 2, 1)
-    assert office.post.bad_rows(campaign_id) == [
+    assert harness.post.bad_rows(campaign_id) == [
         BadRow(row=3, kind="invalid", reason="no @ in the address"),
         BadRow(row=5, kind="duplicate", reason="the address came before"),
         BadRow(row=6, kind="invalid", reason="1 cells, where the header has 2"),
     ]
 
 
-def test_only_the_first_thousand_bad_rows_are_kept_but_all_are_counted(office: Office) -> None:
-    campaign_id = office.submitted([f"nobody {n}" for n in range(2_500)] + ["a@x.example"])
-    assert office.split(campaign_id).totals.invalid == 2_500
-    rows = [bad.row for bad in office.post.bad_rows(campaign_id)]
+def test_only_the_first_thousand_bad_rows_are_kept_but_all_are_counted(
+    harness: ClientHarness,
+) -> None:
+    campaign_id = harness.submitted([f"nobody {n}" for n in range(2_500)] + ["a@x.example"])
+    assert harness.split(campaign_id).totals.invalid == 2_500
+    rows = [bad.row for bad in harness.post.bad_rows(campaign_id)]
     assert rows == list(range(1, 1_001))
 
 
-def test_windows_1252_is_read_and_the_status_says_so(office: Office, tmp_path: Path) -> None:
+def test_windows_1252_is_read_and_the_status_says_so(
+    harness: ClientHarness, tmp_path: Path
+) -> None:
     source = "email,name\na@x.example,12 € Jürg\n".encode("cp1252")
-    campaign_id = ship(office, source)
-    status = office.split(campaign_id)
-    assert office.recipients(campaign_id)[0].fields == {"name": "12 € Jürg"}
-    (warning,) = office.post.bad_rows(campaign_id)
+    campaign_id = ship(harness, source)
+    status = harness.split(campaign_id)
+    assert harness.recipients(campaign_id)[0].fields == {"name": "12 € Jürg"}
+    (warning,) = harness.post.bad_rows(campaign_id)
     assert (warning.row, warning.kind) == (2, "warning")
     assert status.warning == "row 2: not UTF-8, read as Windows-1252: look at '€'"
     assert status_record(status)["warning"] == status.warning
     assert (status.totals.invalid, status.state) == (0, State.SENDING)
     (tmp_path / "rows").write_bytes(source)
-    named = office.post.submit(campaign(), source=(tmp_path / "rows").as_uri()).id
-    assert office.split(named).warning == "row 2: not UTF-8, read as Windows-1252: from here on"
+    named = harness.post.submit(campaign(), source=(tmp_path / "rows").as_uri()).id
+    assert harness.split(named).warning == "row 2: not UTF-8, read as Windows-1252: from here on"
 
 
 @pytest.mark.parametrize("given", ["file", "iterable"])
-def test_a_blank_field_is_lacking_and_the_default_applies(office: Office, given: str) -> None:
+def test_a_blank_field_is_lacking_and_the_default_applies(
+    harness: ClientHarness, given: str
+) -> None:
     people = [("a", "Ann"), ("b", ""), ("c", "  ")]
     changes = {"subject": "Hello {{ name }}!", "defaults": {"name": "friend"}}
     if given == "file":
         rows = "".join(f"{one}@x.example,{name}\n" for one, name in people)
-        campaign_id = ship(office, f"email,name\n{rows}".encode(), **changes)
+        campaign_id = ship(harness, f"email,name\n{rows}".encode(), **changes)
     else:
         records = [{"email": f"{one}@x.example", "name": name} for one, name in people]
-        campaign_id = office.submitted(records, **changes)
-    office.split(campaign_id)
+        campaign_id = harness.submitted(records, **changes)
+    harness.split(campaign_id)
     templates = Templates(campaign(**changes))
-    values = map(templates.values, office.recipients(campaign_id))
+    values = map(templates.values, harness.recipients(campaign_id))
     said = [templates.message(one).subject for one in values]
     assert said == ["Hello Ann!", "Hello friend!", "Hello friend!"]
 
 
-def test_a_field_may_be_kept_blank(office: Office) -> None:
+def test_a_field_may_be_kept_blank(harness: ClientHarness) -> None:
     source = b"email,name\na@x.example,\n"
-    kept = ship(office, source, text="{{ name }}", keep_blank=["name"])
-    office.split(kept)
-    assert office.recipients(kept)[0].fields == {"name": ""}
-    asked = ship(office, source, text="{% if name %}{{ name }}{% endif %}")
-    assert office.split(asked).totals.pending == 1
+    kept = ship(harness, source, text="{{ name }}", keep_blank=["name"])
+    harness.split(kept)
+    assert harness.recipients(kept)[0].fields == {"name": ""}
+    asked = ship(harness, source, text="{% if name %}{{ name }}{% endif %}")
+    assert harness.split(asked).totals.pending == 1
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_list_of_which_nobody_can_be_mailed_halts_and_tells_every_row(
-    office: Office, strict: bool
+    harness: ClientHarness, strict: bool
 ) -> None:
-    campaign_id = ship(office, b"email\nnobody\nno one\n", strict=strict)
-    status = office.split(campaign_id)
+    campaign_id = ship(harness, b"email\nnobody\nno one\n", strict=strict)
+    status = harness.split(campaign_id)
     assert status.state is State.HALTED
     assert status.reason == "none of 2 rows can be mailed: row 2: no @ in the address"
     assert (status.totals.total, status.totals.invalid) == (0, 2)
-    assert [row.row for row in office.post.bad_rows(campaign_id)] == [2, 3]
-    office.post.resume(campaign_id)
-    assert office.split(campaign_id).state is State.HALTED
-    assert [row.row for row in office.post.bad_rows(campaign_id)] == [2, 3]
+    assert [row.row for row in harness.post.bad_rows(campaign_id)] == [2, 3]
+    harness.post.resume(campaign_id)
+    assert harness.split(campaign_id).state is State.HALTED
+    assert [row.row for row in harness.post.bad_rows(campaign_id)] == [2, 3]
 
 
-def test_an_empty_iterable_is_a_finished_campaign_of_nobody(office: Office) -> None:
-    status = office.split(office.submitted(iter(())))
+def test_an_empty_iterable_is_a_finished_campaign_of_nobody(harness: ClientHarness) -> None:
+    status = harness.split(harness.submitted(iter(())))
     assert (status.state, status.totals.total) == (State.FINISHED, 0)
 
 
@@ -171,72 +181,72 @@ def test_an_empty_iterable_is_a_finished_campaign_of_nobody(office: Office) -> N
     ],
 )
 def test_what_is_no_list_of_people_is_refused_at_submit(
-    office: Office, given: object, why: str
+    harness: ClientHarness, given: object, why: str
 ) -> None:
     with pytest.raises(BadInputError, match=why):
-        office.submitted(given)
-    assert office.post.list() == []
+        harness.submitted(given)
+    assert harness.post.list() == []
 
 
-def test_the_addresses_may_stand_in_another_column(office: Office) -> None:
+def test_the_addresses_may_stand_in_another_column(harness: ClientHarness) -> None:
     given = [{"Work Mail": "a@x.example", "email": "b@x.example"}]
-    campaign_id = office.post.submit(campaign(), given, email_column="Work Mail").id
-    office.split(campaign_id)
-    assert office.emails(campaign_id) == ["a@x.example"]
+    campaign_id = harness.post.submit(campaign(), given, email_column="Work Mail").id
+    harness.split(campaign_id)
+    assert harness.emails(campaign_id) == ["a@x.example"]
     table = io.BytesIO(b"Work Mail;email\nc@x.example;x\n")
-    campaign_id = office.post.submit(campaign(), raw=table, email_column="Work Mail").id
-    office.split(campaign_id)
-    assert office.emails(campaign_id) == ["c@x.example"]
+    campaign_id = harness.post.submit(campaign(), raw=table, email_column="Work Mail").id
+    harness.split(campaign_id)
+    assert harness.emails(campaign_id) == ["c@x.example"]
 
 
-def test_suppressed_addresses_stay_in_the_books_and_are_not_pending(office: Office) -> None:
-    office.post.suppress("PERSON3@x.example", "complained")
-    campaign_id = ship(office, table(5), batch_size=2)
-    totals = office.split(campaign_id).totals
+def test_suppressed_addresses_stay_in_the_books_and_are_not_pending(harness: ClientHarness) -> None:
+    harness.post.suppress("PERSON3@x.example", "complained")
+    campaign_id = ship(harness, table(5), batch_size=2)
+    totals = harness.split(campaign_id).totals
     assert (totals.total, totals.pending, totals.suppressed) == (5, 4, 1)
-    outcomes = {row.email: (row.outcome, row.reason) for row in office.post.report(campaign_id)}
+    outcomes = {row.email: (row.outcome, row.reason) for row in harness.post.report(campaign_id)}
     assert outcomes["person3@x.example"] == ("suppressed", "on the suppression list")
     assert outcomes["person4@x.example"] == ("pending", "")
 
 
 @pytest.mark.parametrize("rows", [[], ["a@x.example"]])
 def test_a_campaign_with_nobody_to_mail_is_finished_at_once(
-    office: Office, rows: list[str]
+    harness: ClientHarness, rows: list[str]
 ) -> None:
-    office.post.suppress("a@x.example", "bounced")
-    campaign_id = office.submitted(rows)
-    status = office.split(campaign_id)
+    harness.post.suppress("a@x.example", "bounced")
+    campaign_id = harness.submitted(rows)
+    status = harness.split(campaign_id)
     assert (status.state, status.finished_at is None) == (State.FINISHED, False)
-    client, keys = office.store.client, office.store.keys.campaign(campaign_id)
-    assert 0 < client.ttl(keys.campaign) <= office.settings.store.retention_seconds
-    assert client.smembers(office.store.keys.live) == set()
+    client, keys = harness.store.client, harness.store.keys.campaign(campaign_id)
+    assert 0 < client.ttl(keys.campaign) <= harness.settings.store.retention_seconds
+    assert client.smembers(harness.store.keys.live) == set()
 
 
-def test_strict_halts_with_all_bad_rows_and_lets_nothing_go(office: Office) -> None:
+def test_strict_halts_with_all_bad_rows_and_lets_nothing_go(harness: ClientHarness) -> None:
     source = table(3_000) + b"nobody,N\n" + table(9_000, start=5_000)[len("email,name\n") :]
     source += b"no one,N\n"
-    campaign_id = ship(office, source, strict=True, batch_size=10)
-    status = office.split(campaign_id)
+    campaign_id = ship(harness, source, strict=True, batch_size=10)
+    status = harness.split(campaign_id)
     assert status.state is State.HALTED
     assert status.reason == (
         "2 rows cannot be mailed, the first being row 3002: no @ in the address; "
         "strict: nothing was sent; submit a mended list"
     )
-    assert [row.row for row in office.post.bad_rows(campaign_id)] == [3_002, 12_003]
+    assert [row.row for row in harness.post.bad_rows(campaign_id)] == [3_002, 12_003]
     assert status.totals.invalid == 2
-    assert due_now(office, campaign_id) == 0
-    assert office.store.client.llen("postroom:celery:batches") == 0
+    assert due_now(harness, campaign_id) == 0
+    assert harness.store.client.llen("postroom:celery:batches") == 0
 
 
-def test_a_strict_campaign_without_bad_rows_goes_when_all_are_read(office: Office) -> None:
-    campaign_id = ship(office, table(30), strict=True, batch_size=10)
-    assert office.split(campaign_id).totals.pending == 30
-    assert due_now(office, campaign_id) == 3
+def test_a_strict_campaign_without_bad_rows_goes_when_all_are_read(harness: ClientHarness) -> None:
+    campaign_id = ship(harness, table(30), strict=True, batch_size=10)
+    assert harness.split(campaign_id).totals.pending == 30
+    assert due_now(harness, campaign_id) == 3
 
 
-def due_now(office: Office, campaign_id: CampaignId) -> int:
-    due = office.store.keys.campaign(campaign_id).due
-    return int(office.store.client.zcount(due, 0, office.store.seconds()))
+def due_now(harness: ClientHarness, campaign_id: CampaignId) -> int:
+    due = harness.store.keys.campaign(campaign_id).due
+    return int(harness.store.client.zcount(due, 0, harness.store.seconds()))
 
 
 @pytest.mark.parametrize(
@@ -251,84 +261,84 @@ def due_now(office: Office, campaign_id: CampaignId) -> int:
     ids=["missing", "empty", "no address", "no field", "broken"],
 )
 def test_a_source_that_cannot_be_read_halts_with_one_clear_line(
-    office: Office, tmp_path: Path, source: str | bytes, reason: str
+    harness: ClientHarness, tmp_path: Path, source: str | bytes, reason: str
 ) -> None:
     if isinstance(source, bytes):
         path = tmp_path / "rows"
         path.write_bytes(source)
         source = path.as_uri()
-    submission = office.post.submit(campaign(text="{{ name }}"), source=source)
-    status = office.split(submission.id)
+    submission = harness.post.submit(campaign(text="{{ name }}"), source=source)
+    status = harness.split(submission.id)
     assert status.state is State.HALTED
     assert status.reason.startswith(reason)
     assert "\n" not in status.reason
 
 
-def test_a_mended_source_goes_on_after_resume(office: Office, tmp_path: Path) -> None:
+def test_a_mended_source_goes_on_after_resume(harness: ClientHarness, tmp_path: Path) -> None:
     whole = gzip.compress(table(60_000))
     path = tmp_path / "rows.csv.gz"
     path.write_bytes(whole[:-20])
-    submission = office.post.submit(campaign(), source=path.as_uri())
-    broken = office.split(submission.id)
+    submission = harness.post.submit(campaign(), source=path.as_uri())
+    broken = harness.split(submission.id)
     assert broken.state is State.HALTED
     assert 0 < broken.totals.total < 60_000
     path.write_bytes(whole)
-    office.post.resume(submission.id)
-    assert office.store.client.llen("postroom:celery:campaigns") == 2
-    assert office.split(submission.id).totals.total == 60_000
-    assert len(set(office.emails(submission.id))) == 60_000
+    harness.post.resume(submission.id)
+    assert harness.store.client.llen("postroom:celery:campaigns") == 2
+    assert harness.split(submission.id).totals.total == 60_000
+    assert len(set(harness.emails(submission.id))) == 60_000
 
 
 @pytest.mark.parametrize("other", ["shorter", "reordered"])
 def test_another_source_under_the_same_name_is_refused_and_nobody_is_mixed_up(
-    office: Office, tmp_path: Path, other: str
+    harness: ClientHarness, tmp_path: Path, other: str
 ) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(table(5_000))
-    submission = office.post.submit(campaign(batch_size=10), source=path.as_uri())
-    killed_after(office, submission.id, 2)
-    before = office.checked(submission.id).totals
+    submission = harness.post.submit(campaign(batch_size=10), source=path.as_uri())
+    killed_after(harness, submission.id, 2)
+    before = harness.checked(submission.id).totals
     first, *rows = table(5_000).splitlines(keepends=True)
     changed = rows[:30] if other == "shorter" else rows[::-1]
     path.write_bytes(first + b"".join(changed))
-    lapse(office, submission.id)
-    status = office.split(submission.id)
+    lapse(harness, submission.id)
+    status = harness.split(submission.id)
     assert status.state is State.HALTED
     assert status.reason.startswith("the source is another than the one that was read before")
     assert status.totals == before
 
     path.write_bytes(table(5_000))
-    office.post.resume(submission.id)
-    assert office.split(submission.id).totals.total == 5_000
-    assert len(set(office.emails(submission.id))) == 5_000
+    harness.post.resume(submission.id)
+    assert harness.split(submission.id).totals.total == 5_000
+    assert len(set(harness.emails(submission.id))) == 5_000
 
 
 def test_a_sender_that_the_producer_does_not_know_halts_the_campaign(
-    office: Office, store: Store, settings: Settings
+    harness: ClientHarness, store: Store, settings: Settings
 ) -> None:
-    campaign_id = office.submitted(["a@x.example"])
+    campaign_id = harness.submitted(["a@x.example"])
     elsewhere = msgspec.structs.replace(settings, senders={})
-    Producer(elsewhere, store, office.stop).split(campaign_id)
-    status = office.post.status(campaign_id)
+    Producer(elsewhere, store, harness.stop).split(campaign_id)
+    status = harness.post.status(campaign_id)
     assert (status.state, status.reason) == (
         State.HALTED,
         "this producer's settings have no sender 'news'",
     )
-    office.post.resume(campaign_id)
-    assert office.split(campaign_id).totals.pending == 1
+    harness.post.resume(campaign_id)
+    assert harness.split(campaign_id).totals.pending == 1
 
 
-def test_a_split_that_is_done_is_not_done_again(office: Office) -> None:
-    campaign_id = ship(office, table(20))
-    before = office.split(campaign_id)
-    assert office.split(campaign_id) == before
+def test_a_split_that_is_done_is_not_done_again(harness: ClientHarness) -> None:
+    campaign_id = ship(harness, table(20))
+    before = harness.split(campaign_id)
+    assert harness.split(campaign_id) == before
 
 
 class Interrupted(BaseException):  # A killed process cleans nothing up.
     pass
 
 
-def killed_after(office: Office, campaign_id: CampaignId, writes: int) -> None:
+def killed_after(harness: ClientHarness, campaign_id: CampaignId, writes: int) -> None:
     """Split as a process that is killed after so many writes: nothing is cleaned up."""
 
     class Mortal(Store):
@@ -342,81 +352,83 @@ def killed_after(office: Office, campaign_id: CampaignId, writes: int) -> None:
             return super().run(script, *args, **more)  # type: ignore[arg-type]
 
     with pytest.raises(Interrupted):
-        Producer(office.settings, Mortal(office.settings.redis), office.stop).split(campaign_id)
+        Producer(harness.settings, Mortal(harness.settings.redis), harness.stop).split(campaign_id)
 
 
-def lapse(office: Office, campaign_id: CampaignId) -> None:
-    office.store.client.hset(office.store.keys.campaign(campaign_id).campaign, "split_until", "1")
+def lapse(harness: ClientHarness, campaign_id: CampaignId) -> None:
+    harness.store.client.hset(harness.store.keys.campaign(campaign_id).campaign, "split_until", "1")
 
 
-def test_another_producer_goes_on_where_one_was_killed(office: Office) -> None:
+def test_another_producer_goes_on_where_one_was_killed(harness: ClientHarness) -> None:
     source = table(4_000) + b"nobody,N\nperson7@x.example,N\n" + table(3_000, start=4_000)[11:]
-    campaign_id = ship(office, source, batch_size=30)
+    campaign_id = ship(harness, source, batch_size=30)
     for writes in (3, 0, 2):
-        killed_after(office, campaign_id, writes)
-        office.checked(campaign_id)
-        lapse(office, campaign_id)
-    totals = office.split(campaign_id).totals
+        killed_after(harness, campaign_id, writes)
+        harness.checked(campaign_id)
+        lapse(harness, campaign_id)
+    totals = harness.split(campaign_id).totals
     assert (totals.total, totals.invalid, totals.duplicate) == (7_000, 1, 1)
-    assert Counter(office.emails(campaign_id)) == Counter(
+    assert Counter(harness.emails(campaign_id)) == Counter(
         f"person{n}@x.example" for n in range(7_000)
     )
-    assert [bad.row for bad in office.post.bad_rows(campaign_id)] == [4_002, 4_003]
+    assert [bad.row for bad in harness.post.bad_rows(campaign_id)] == [4_002, 4_003]
 
 
-def test_while_one_producer_is_at_work_another_leaves_the_campaign(office: Office) -> None:
-    campaign_id = ship(office, table(2_000), batch_size=10)
-    killed_after(office, campaign_id, 1)
-    before = office.checked(campaign_id)
-    assert office.split(campaign_id) == before
+def test_while_one_producer_is_at_work_another_leaves_the_campaign(harness: ClientHarness) -> None:
+    campaign_id = ship(harness, table(2_000), batch_size=10)
+    killed_after(harness, campaign_id, 1)
+    before = harness.checked(campaign_id)
+    assert harness.split(campaign_id) == before
 
 
-def test_a_producer_that_was_taken_for_dead_writes_no_more(office: Office) -> None:
-    campaign_id = ship(office, table(3_000), batch_size=10)
+def test_a_producer_that_was_taken_for_dead_writes_no_more(harness: ClientHarness) -> None:
+    campaign_id = ship(harness, table(3_000), batch_size=10)
     others: list[int] = []
 
     class Overtaken(Store):
         def run(self, script: str, *args: object, **more: object) -> object:
             answer = super().run(script, *args, **more)  # type: ignore[arg-type]
             if script == "write_batches" and not others:
-                lapse(office, campaign_id)
-                others.append(office.split(campaign_id).totals.total)
+                lapse(harness, campaign_id)
+                others.append(harness.split(campaign_id).totals.total)
             return answer
 
-    Producer(office.settings, Overtaken(office.settings.redis), office.stop).split(campaign_id)
+    Producer(harness.settings, Overtaken(harness.settings.redis), harness.stop).split(campaign_id)
     assert others == [3_000]
-    assert office.checked(campaign_id).totals.total == 3_000
-    assert len(set(office.emails(campaign_id))) == 3_000
+    assert harness.checked(campaign_id).totals.total == 3_000
+    assert len(set(harness.emails(campaign_id))) == 3_000
 
 
-def test_a_producer_that_is_asked_to_stop_hands_on_at_once(office: Office) -> None:
-    campaign_id = ship(office, table(3_000), batch_size=10)
+def test_a_producer_that_is_asked_to_stop_hands_on_at_once(harness: ClientHarness) -> None:
+    campaign_id = ship(harness, table(3_000), batch_size=10)
 
     class Stopping(Store):
         def run(self, script: str, *args: object, **more: object) -> object:
             if script == "write_batches":
-                office.stop.set()
+                harness.stop.set()
             return super().run(script, *args, **more)  # type: ignore[arg-type]
 
     with pytest.raises(StopRequested):
-        Producer(office.settings, Stopping(office.settings.redis), office.stop).split(campaign_id)
-    part = office.checked(campaign_id)
+        Producer(harness.settings, Stopping(harness.settings.redis), harness.stop).split(
+            campaign_id
+        )
+    part = harness.checked(campaign_id)
     assert 0 < part.totals.total < 3_000
     with pytest.raises(StopRequested):
-        office.producer.split(campaign_id)
-    office.stop.clear()
-    assert office.split(campaign_id).totals.total == 3_000
+        harness.producer.split(campaign_id)
+    harness.stop.clear()
+    assert harness.split(campaign_id).totals.total == 3_000
 
 
 @pytest.mark.parametrize("end", ["cancel", "expire"])
 def test_a_campaign_that_is_stopped_while_it_is_split_takes_no_more(
-    office: Office, end: str
+    harness: ClientHarness, end: str
 ) -> None:
-    campaign_id = ship(office, table(3_000), batch_size=10)
+    campaign_id = ship(harness, table(3_000), batch_size=10)
     steer: Callable[[], object] = {
-        "cancel": lambda: office.post.cancel(campaign_id),
-        "expire": lambda: office.store.run(
-            "steer_campaign", [office.store.keys.campaign(campaign_id).campaign], ["expire"]
+        "cancel": lambda: harness.post.cancel(campaign_id),
+        "expire": lambda: harness.store.run(
+            "steer_campaign", [harness.store.keys.campaign(campaign_id).campaign], ["expire"]
         ),
     }[end]
     written: list[int] = []
@@ -425,12 +437,12 @@ def test_a_campaign_that_is_stopped_while_it_is_split_takes_no_more(
         def run(self, script: str, *args: object, **more: object) -> object:
             answer = super().run(script, *args, **more)  # type: ignore[arg-type]
             if script == "write_batches" and not written:
-                written.append(office.post.status(campaign_id).totals.total)
+                written.append(harness.post.status(campaign_id).totals.total)
                 steer()
             return answer
 
-    Producer(office.settings, Steered(office.settings.redis), office.stop).split(campaign_id)
-    assert written == [office.checked(campaign_id).totals.total]
+    Producer(harness.settings, Steered(harness.settings.redis), harness.stop).split(campaign_id)
+    assert written == [harness.checked(campaign_id).totals.total]
 
 
 def test_redis_away_in_the_middle_is_waited_for(settings: Settings, tmp_path: Path) -> None:
@@ -439,10 +451,10 @@ def test_redis_away_in_the_middle_is_waited_for(settings: Settings, tmp_path: Pa
     redis = msgspec.structs.replace(settings.redis, url=server.url, timeout_seconds=1.0)
     own = msgspec.structs.replace(settings, redis=redis)
     try:
-        office = Office(Store(redis), own)
-        campaign_id = ship(office, table(100_000), batch_size=20)
-        count = office.store.keys.campaign(campaign_id).campaign
-        work = Thread(target=office.producer.split, args=[campaign_id])
+        harness = ClientHarness(Store(redis), own)
+        campaign_id = ship(harness, table(100_000), batch_size=20)
+        count = harness.store.keys.campaign(campaign_id).campaign
+        work = Thread(target=harness.producer.split, args=[campaign_id])
         work.start()
         wait_until(lambda: server.client.hget(count, "batches"), "the first batches are there")
         server.stop()
@@ -450,26 +462,26 @@ def test_redis_away_in_the_middle_is_waited_for(settings: Settings, tmp_path: Pa
         server.start()
         work.join(timeout=30)
         assert not work.is_alive()
-        assert office.checked(campaign_id).totals.total == 100_000
-        office.close()
+        assert harness.checked(campaign_id).totals.total == 100_000
+        harness.close()
     finally:
         server.stop()
 
 
-def test_a_producer_waits_while_redis_is_nearly_full(office: Office) -> None:
-    campaign_id = ship(office, table(100))
-    client = office.store.client
+def test_a_producer_waits_while_redis_is_nearly_full(harness: ClientHarness) -> None:
+    campaign_id = ship(harness, table(100))
+    client = harness.store.client
     used = int(client.info("memory")["used_memory"])
     client.config_set("maxmemory", int(used * 1.05))
-    work = Thread(target=office.producer.split, args=[campaign_id])
+    work = Thread(target=harness.producer.split, args=[campaign_id])
     try:
         work.start()
-        key = office.store.keys.campaign(campaign_id).campaign
+        key = harness.store.keys.campaign(campaign_id).campaign
         wait_until(lambda: client.hget(key, "split_fence"), "the producer has begun")
         work.join(timeout=0.5)
         assert work.is_alive()
-        assert office.post.status(campaign_id).totals.total == 0
+        assert harness.post.status(campaign_id).totals.total == 0
     finally:
         client.config_set("maxmemory", 0)
     work.join(timeout=30)
-    assert office.checked(campaign_id).totals.total == 100
+    assert harness.checked(campaign_id).totals.total == 100

@@ -6,25 +6,25 @@ from postroom import ids, wire
 from postroom.errors import NeedsPersonError
 from postroom.model import BadRow, CampaignId, Recipient, Source, State
 from postroom.store.drafts import DraftGoneError, Drafts
-from postroom.store.split import Counts, Lease, SplitLostError, Splits, Written
-from producers.submit_handler import Reception
-from tests.support.office import Office, campaign
+from postroom.store.split import Counts, SplitLease, SplitLostError, Splits, Written
+from producers.submit_handler import SubmitHandler
+from tests.support.client_harness import ClientHarness, campaign
 
 BATCH = wire.encode_recipients([Recipient("a@x.example"), Recipient("b@x.example")])
 NOTE = BadRow(row=3, kind="invalid", reason="no @ in the address")
 
 
 @pytest.fixture
-def splits(office: Office) -> Splits:
-    return Splits(office.store, office.settings)
+def splits(harness: ClientHarness) -> Splits:
+    return Splits(harness.store, harness.settings)
 
 
 @pytest.fixture
-def shipped(office: Office) -> CampaignId:
-    return office.submitted(["a@x.example", "b@x.example"], batch_size=2)
+def shipped(harness: ClientHarness) -> CampaignId:
+    return harness.submitted(["a@x.example", "b@x.example"], batch_size=2)
 
 
-def claimed(splits: Splits, campaign_id: CampaignId, owner: str = "one") -> Lease:
+def claimed(splits: Splits, campaign_id: CampaignId, owner: str = "one") -> SplitLease:
     lease = splits.claim(campaign_id, owner=owner, account=None)
     assert lease is not None
     return lease
@@ -36,21 +36,21 @@ def written(first: int, states: bytes = b"px") -> Written:
 
 
 def test_a_write_that_is_repeated_counts_once(
-    office: Office, splits: Splits, shipped: CampaignId
+    harness: ClientHarness, splits: Splits, shipped: CampaignId
 ) -> None:
     lease = claimed(splits, shipped)
     for _ in range(3):
         splits.write(lease, written(0), held_back=False)
-    totals = office.checked(shipped).totals
+    totals = harness.checked(shipped).totals
     assert (totals.total, totals.pending, totals.suppressed, totals.invalid) == (2, 1, 1, 1)
-    assert office.post.bad_rows(shipped) == [NOTE]
+    assert harness.post.bad_rows(shipped) == [NOTE]
 
 
 def test_an_old_lease_writes_nothing_even_where_the_next_batch_is_due(
-    office: Office, splits: Splits, shipped: CampaignId
+    harness: ClientHarness, splits: Splits, shipped: CampaignId
 ) -> None:
     old = claimed(splits, shipped)
-    office.store.client.hset(office.store.keys.campaign(shipped).campaign, "split_until", "1")
+    harness.store.client.hset(harness.store.keys.campaign(shipped).campaign, "split_until", "1")
     new = claimed(splits, shipped, owner="two")
     assert new.fence == old.fence + 1
     for step in (
@@ -61,20 +61,20 @@ def test_an_old_lease_writes_nothing_even_where_the_next_batch_is_due(
         with pytest.raises(SplitLostError):
             step()
     assert not splits.leave(old, halted="it is broken")
-    status = office.checked(shipped)
+    status = harness.checked(shipped)
     assert status.totals.total == 0
     assert "broken" not in status.reason
     splits.write(new, written(0), held_back=False)
-    assert office.checked(shipped).totals.total == 2
+    assert harness.checked(shipped).totals.total == 2
 
 
 def test_a_gap_between_batches_is_never_written(
-    office: Office, splits: Splits, shipped: CampaignId
+    harness: ClientHarness, splits: Splits, shipped: CampaignId
 ) -> None:
     lease = claimed(splits, shipped)
     with pytest.raises(SplitLostError):
         splits.write(lease, written(1), held_back=False)
-    assert office.checked(shipped).totals.total == 0
+    assert harness.checked(shipped).totals.total == 0
 
 
 def test_a_lease_that_was_given_back_is_free_at_once(splits: Splits, shipped: CampaignId) -> None:
@@ -85,78 +85,78 @@ def test_a_lease_that_was_given_back_is_free_at_once(splits: Splits, shipped: Ca
 
 
 def test_a_finish_that_is_repeated_changes_nothing(
-    office: Office, splits: Splits, shipped: CampaignId
+    harness: ClientHarness, splits: Splits, shipped: CampaignId
 ) -> None:
     lease = claimed(splits, shipped)
     splits.write(lease, written(0), held_back=False)
     for _ in range(2):
         assert not splits.finish(lease, Counts(invalid=1), [NOTE], held_back=False)
-    assert len(office.post.bad_rows(shipped)) == 2
+    assert len(harness.post.bad_rows(shipped)) == 2
     assert splits.claim(shipped, owner="two", account=None) is None
 
 
-def lapse(office: Office, campaign_id: CampaignId) -> None:
-    office.store.client.hset(office.store.keys.campaign(campaign_id).campaign, "split_until", "1")
+def lapse(harness: ClientHarness, campaign_id: CampaignId) -> None:
+    harness.store.client.hset(harness.store.keys.campaign(campaign_id).campaign, "split_until", "1")
 
 
 def test_a_split_that_its_producers_die_of_halts_its_campaign_until_a_person_resumes_it(
-    office: Office, splits: Splits, shipped: CampaignId
+    harness: ClientHarness, splits: Splits, shipped: CampaignId
 ) -> None:
-    most = office.settings.producer.max_crashes
+    most = harness.settings.producer.max_crashes
     for number in range(most):
         claimed(splits, shipped, owner=f"{number}")
-        lapse(office, shipped)
+        lapse(harness, shipped)
     with pytest.raises(NeedsPersonError, match=f"the split was taken {most} times by producers"):
         splits.claim(shipped, owner="one more", account=None)
-    status = office.post.status(shipped)
+    status = harness.post.status(shipped)
     assert (status.state, status.reason.split()[0]) == (State.HALTED, "the")
     assert splits.claim(shipped, owner="another", account=None) is None
-    office.producer.split(shipped)
-    office.post.resume(shipped)
+    harness.producer.split(shipped)
+    harness.post.resume(shipped)
     for number in range(most):
         claimed(splits, shipped, owner=f"again {number}")
-        lapse(office, shipped)
+        lapse(harness, shipped)
 
 
 def test_a_split_that_gets_on_or_is_handed_on_is_not_what_its_producers_died_of(
-    office: Office, splits: Splits, shipped: CampaignId
+    harness: ClientHarness, splits: Splits, shipped: CampaignId
 ) -> None:
-    for number in range(office.settings.producer.max_crashes - 1):
+    for number in range(harness.settings.producer.max_crashes - 1):
         lease = claimed(splits, shipped, owner=f"{number}")
-        lapse(office, shipped)
+        lapse(harness, shipped)
     lease = claimed(splits, shipped, owner="slow")
     splits.write(lease, written(0), held_back=False)
-    lapse(office, shipped)
+    lapse(harness, shipped)
     lease = claimed(splits, shipped, owner="slow too")
-    for number in range(2 * office.settings.producer.max_crashes):
+    for number in range(2 * harness.settings.producer.max_crashes):
         splits.leave(lease)
         lease = claimed(splits, shipped, owner=f"handed on {number}")
-    assert office.post.status(shipped).state is not State.HALTED
+    assert harness.post.status(shipped).state is not State.HALTED
 
 
-def test_a_refused_submit_that_is_delivered_again_is_one_record(office: Office) -> None:
-    reception = Reception(office.settings, office.store)
+def test_a_refused_submit_that_is_delivered_again_is_one_record(harness: ClientHarness) -> None:
+    submit_handler = SubmitHandler(harness.settings, harness.store)
     record = {"name": "spring", "subject": "Hi", "text": "Hello"}
     for _ in range(3):
-        reception.submit(record, "file:///people.csv", "task:1")
-    [status] = office.post.list()
+        submit_handler.submit(record, "file:///people.csv", "task:1")
+    [status] = harness.post.list()
     assert (status.state, status.name) == (State.HALTED, "spring")
-    office.post.cancel(status.id)
-    reception.submit(record, "file:///people.csv", "task:1")
-    assert [one.state for one in office.post.list()] == [State.CANCELLED]
-    reception.submit(record, "file:///people.csv", "task:2")
-    reception.submit({**record, "name": "autumn"}, "file:///people.csv", "task:1")
-    assert len(office.post.list()) == 3
+    harness.post.cancel(status.id)
+    submit_handler.submit(record, "file:///people.csv", "task:1")
+    assert [one.state for one in harness.post.list()] == [State.CANCELLED]
+    submit_handler.submit(record, "file:///people.csv", "task:2")
+    submit_handler.submit({**record, "name": "autumn"}, "file:///people.csv", "task:1")
+    assert len(harness.post.list()) == 3
 
 
-def test_recipients_may_come_in_the_message_itself(office: Office) -> None:
-    reception = Reception(office.settings, office.store)
+def test_recipients_may_come_in_the_message_itself(harness: ClientHarness) -> None:
+    submit_handler = SubmitHandler(harness.settings, harness.store)
     record = {"name": "spring", "sender": "news", "subject": "Hi {{ n }}", "text": "Hello"}
     people = [{"email": f"p{at}@x.example", "n": at} for at in range(1000)]
     for _ in range(2):  # The queue may deliver it again.
-        reception.submit(record, people, "task:1")
-    [made] = office.post.list()
-    assert office.split(made.id).totals.total == 1000
+        submit_handler.submit(record, people, "task:1")
+    [made] = harness.post.list()
+    assert harness.split(made.id).totals.total == 1000
 
 
 @pytest.mark.parametrize(
@@ -168,18 +168,18 @@ def test_recipients_may_come_in_the_message_itself(office: Office) -> None:
     ],
 )
 def test_inline_recipients_that_cannot_be_used_are_recorded_without_an_address(
-    office: Office, recipients: object, reason: str
+    harness: ClientHarness, recipients: object, reason: str
 ) -> None:
     record = {"name": "spring", "sender": "news", "subject": "Hi", "text": "Hello"}
-    Reception(office.settings, office.store).submit(record, recipients, "task:1")
-    [status] = office.post.list()
+    SubmitHandler(harness.settings, harness.store).submit(record, recipients, "task:1")
+    [status] = harness.post.list()
     assert status.state is State.HALTED
     assert reason in status.reason
     assert "@" not in status.reason
 
 
-def test_a_draft_that_lacks_a_page_is_not_sealed(office: Office) -> None:
-    drafts = Drafts(office.store, office.settings.store)
+def test_a_draft_that_lacks_a_page_is_not_sealed(harness: ClientHarness) -> None:
+    drafts = Drafts(harness.store, harness.settings.store)
     campaign_id = ids.new_campaign_id(lambda: 1.0)
     drafts.open(campaign_id, campaign(), Source(), key="")
     drafts.add_page(campaign_id, 0, b"page")
@@ -190,31 +190,35 @@ def test_a_draft_that_lacks_a_page_is_not_sealed(office: Office) -> None:
     drafts.seal(campaign_id, pages=2)
 
 
-def test_a_draft_that_expired_is_not_brought_back_by_its_next_page(office: Office) -> None:
-    drafts = Drafts(office.store, office.settings.store)
+def test_a_draft_that_expired_is_not_brought_back_by_its_next_page(harness: ClientHarness) -> None:
+    drafts = Drafts(harness.store, harness.settings.store)
     campaign_id = ids.new_campaign_id(lambda: 1.0)
     drafts.open(campaign_id, campaign(), Source(), key="")
-    keys = office.store.keys.campaign(campaign_id)
-    office.store.client.delete(keys.campaign)
+    keys = harness.store.keys.campaign(campaign_id)
+    harness.store.client.delete(keys.campaign)
     with pytest.raises(DraftGoneError):
         drafts.add_page(campaign_id, 0, b"page")
     with pytest.raises(DraftGoneError):
         drafts.seal(campaign_id, pages=0)
-    assert office.store.client.exists(keys.campaign, keys.pages) == 0
+    assert harness.store.client.exists(keys.campaign, keys.pages) == 0
 
 
-def test_a_sealed_campaign_takes_no_further_page(office: Office, shipped: CampaignId) -> None:
+def test_a_sealed_campaign_takes_no_further_page(
+    harness: ClientHarness, shipped: CampaignId
+) -> None:
     with pytest.raises(DraftGoneError):
-        Drafts(office.store, office.settings.store).add_page(shipped, 0, b"other")
-    assert office.split(shipped).totals.total == 2
+        Drafts(harness.store, harness.settings.store).add_page(shipped, 0, b"other")
+    assert harness.split(shipped).totals.total == 2
 
 
-def test_reports_of_rejected_recipients_tell_why(office: Office, shipped: CampaignId) -> None:
-    office.split(shipped)
-    keys = office.store.keys.campaign(shipped)
-    office.store.client.setrange(keys.ledger, 1, bytes([wire.FIRST_REASON]))
-    office.store.client.hset(keys.reasons, "MessageRejected: no such user", wire.FIRST_REASON)
-    rows = [(row.email, row.outcome, row.reason) for row in office.post.report(shipped)]
+def test_reports_of_rejected_recipients_tell_why(
+    harness: ClientHarness, shipped: CampaignId
+) -> None:
+    harness.split(shipped)
+    keys = harness.store.keys.campaign(shipped)
+    harness.store.client.setrange(keys.ledger, 1, bytes([wire.FIRST_REASON]))
+    harness.store.client.hset(keys.reasons, "MessageRejected: no such user", wire.FIRST_REASON)
+    rows = [(row.email, row.outcome, row.reason) for row in harness.post.report(shipped)]
     assert rows == [
         ("a@x.example", "pending", ""),
         ("b@x.example", "rejected", "MessageRejected: no such user"),

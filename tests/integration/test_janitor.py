@@ -27,11 +27,11 @@ from postroom.store.drafts import Drafts
 from postroom.store.ledger import Ledger
 from postroom.store.live import Live
 from tests.support import campaigns
-from tests.support.campaigns import Made
+from tests.support.campaigns import PreparedCampaign
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post, quick
+from tests.support.worker_harness import WorkerHarness, quick
 
-Make = Callable[..., Made]
+Make = Callable[..., PreparedCampaign]
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Producers:
 
 
 @dataclass
-class House:
+class JanitorHarness:
     """One janitor and what it looks after."""
 
     store: Store
@@ -69,10 +69,10 @@ class House:
         found = self.janitor.sweep(now=self.store.seconds() + later)
         return [finding.what for finding in found]
 
-    def make(self, recipients: int = 4, **more: object) -> Made:
+    def make(self, recipients: int = 4, **more: object) -> PreparedCampaign:
         return campaigns.make(self.store, self.settings, recipients, batch_size=2, **more)
 
-    def send(self, made: Made, number: int) -> None:
+    def send(self, made: PreparedCampaign, number: int) -> None:
         claim = self.ledger.claim(made.ref(number), owner=f"worker {number}")
         self.ledger.begin(claim, claim.open())
         done = [Settled(index=index, outcome=Outcome.ACCEPTED) for index in claim.open()]
@@ -81,55 +81,57 @@ class House:
 
 
 @pytest.fixture
-def house(store: Store, settings: Settings) -> House:
-    return House(store, settings)
+def harness(store: Store, settings: Settings) -> JanitorHarness:
+    return JanitorHarness(store, settings)
 
 
-def test_a_campaign_nobody_put_in_line_is_put_there(house: House) -> None:
-    made = house.make()
-    assert house.sweep() == ["it is not in line for its turn"]
-    assert house.line.route(made.id) == made.route
-    assert house.sweep() == []
+def test_a_campaign_nobody_put_in_line_is_put_there(harness: JanitorHarness) -> None:
+    made = harness.make()
+    assert harness.sweep() == ["it is not in line for its turn"]
+    assert harness.line.route(made.id) == made.route
+    assert harness.sweep() == []
 
 
-def test_a_paused_one_is_left_alone(house: House) -> None:
-    made = house.make()
-    house.steering.pause(made.id)
-    assert house.sweep() == []
-    assert house.line.route(made.id) is None
+def test_a_paused_one_is_left_alone(harness: JanitorHarness) -> None:
+    made = harness.make()
+    harness.steering.pause(made.id)
+    assert harness.sweep() == []
+    assert harness.line.route(made.id) is None
 
 
 class TestEnd:
-    def test_that_was_not_written_down_is(self, house: House, store: Store) -> None:
-        made = house.make(2)
-        house.line.wake(made.route)
-        house.send(made, 0)
+    def test_that_was_not_written_down_is(self, harness: JanitorHarness, store: Store) -> None:
+        made = harness.make(2)
+        harness.line.wake(made.route)
+        harness.send(made, 0)
         made.set(finished_at="")
         store.client.sadd(store.keys.live, made.id)
-        assert house.sweep() == ["its end was not written down"]
+        assert harness.sweep() == ["its end was not written down"]
         assert made.field("finished_at")
         assert store.client.ttl(store.keys.campaign(made.id).ledger) > 0
-        assert house.line.route(made.id) is None
-        assert house.live.campaigns() == []
-        assert house.sweep() == []
+        assert harness.line.route(made.id) is None
+        assert harness.live.campaigns() == []
+        assert harness.sweep() == []
 
     def test_is_written_where_it_happens_and_leaves_nothing_to_sweep(
-        self, house: House, store: Store
+        self, harness: JanitorHarness, store: Store
     ) -> None:
-        made = house.make(2)
-        house.line.wake(made.route)
-        house.send(made, 0)
+        made = harness.make(2)
+        harness.line.wake(made.route)
+        harness.send(made, 0)
         assert made.field("finished_at")
-        assert house.live.campaigns() == []
-        assert house.line.route(made.id) is None
+        assert harness.live.campaigns() == []
+        assert harness.line.route(made.id) is None
         assert store.client.ttl(store.keys.campaign(made.id).ledger) > 0
-        assert house.sweep() == []
+        assert harness.sweep() == []
 
-    def test_of_records_that_expired_leaves_no_trace(self, house: House, store: Store) -> None:
-        made = house.make()
+    def test_of_records_that_expired_leaves_no_trace(
+        self, harness: JanitorHarness, store: Store
+    ) -> None:
+        made = harness.make()
         store.client.delete(*store.keys.campaign(made.id).all())
-        assert house.sweep() == ["its records have expired"]
-        assert house.live.campaigns() == []
+        assert harness.sweep() == ["its records have expired"]
+        assert harness.live.campaigns() == []
 
 
 class TestStopped:
@@ -138,109 +140,111 @@ class TestStopped:
         [(OnAmbiguous.SKIP, "ambiguous"), (OnAmbiguous.RESEND, "pending")],
     )
     def test_a_dead_workers_call_is_settled_while_the_campaign_is_paused(
-        self, house: House, policy: OnAmbiguous, outcome: str
+        self, harness: JanitorHarness, policy: OnAmbiguous, outcome: str
     ) -> None:
-        made = house.make(on_ambiguous=policy)
-        house.ledger.begin(house.ledger.claim(made.ref(), owner="dead"), [0, 1])
-        house.steering.pause(made.id)
-        assert house.sweep() == []
+        made = harness.make(on_ambiguous=policy)
+        harness.ledger.begin(harness.ledger.claim(made.ref(), owner="dead"), [0, 1])
+        harness.steering.pause(made.id)
+        assert harness.sweep() == []
         made.lapse()
-        assert house.sweep() == ["a worker died while it was stopped"]
+        assert harness.sweep() == ["a worker died while it was stopped"]
         totals = made.check_books()
         assert totals.sending == 0
         assert getattr(totals, outcome) >= 2
 
     def test_a_dead_workers_call_is_settled_when_the_campaign_is_cancelled(
-        self, house: House
+        self, harness: JanitorHarness
     ) -> None:
-        made = house.make(on_ambiguous=OnAmbiguous.RESEND)
-        house.ledger.begin(house.ledger.claim(made.ref(), owner="dead"), [0, 1])
-        house.steering.cancel(made.id)
+        made = harness.make(on_ambiguous=OnAmbiguous.RESEND)
+        harness.ledger.begin(harness.ledger.claim(made.ref(), owner="dead"), [0, 1])
+        harness.steering.cancel(made.id)
         made.lapse()
         for _ in range(3):
-            house.sweep()
+            harness.sweep()
         assert made.check_books().cancelled == 4
         assert made.field("finished_at")
-        assert house.live.campaigns() == []
+        assert harness.live.campaigns() == []
 
-    def test_a_cancel_that_was_interrupted_is_finished(self, house: House) -> None:
-        made = house.make()
-        house.steering.cancel(made.id)
-        assert house.sweep()[0] == "it was stopped half-way"
+    def test_a_cancel_that_was_interrupted_is_finished(self, harness: JanitorHarness) -> None:
+        made = harness.make()
+        harness.steering.cancel(made.id)
+        assert harness.sweep()[0] == "it was stopped half-way"
         assert made.check_books().cancelled == 4
-        assert house.live.campaigns() == []
+        assert harness.live.campaigns() == []
 
     @pytest.mark.parametrize(
         "stop", [{"steer": ""}, {"steer": "paused"}, {"halted": "no credentials"}]
     )
-    def test_one_whose_time_is_over_expires(self, house: House, stop: dict[str, str]) -> None:
-        made = house.make(not_after=_soon(house))
+    def test_one_whose_time_is_over_expires(
+        self, harness: JanitorHarness, stop: dict[str, str]
+    ) -> None:
+        made = harness.make(not_after=_soon(harness))
         made.set(**stop)
-        assert "its time is over" not in house.sweep()
-        assert "its time is over" in house.sweep(later=60)
-        house.sweep(later=60)
+        assert "its time is over" not in harness.sweep()
+        assert "its time is over" in harness.sweep(later=60)
+        harness.sweep(later=60)
         assert made.check_books().expired == 4
-        assert house.live.campaigns() == []
+        assert harness.live.campaigns() == []
 
-    def test_one_that_is_done_does_not(self, house: House) -> None:
-        made = house.make(2, not_after=_soon(house))
-        house.send(made, 0)
-        assert "its time is over" not in house.sweep(later=60)
+    def test_one_that_is_done_does_not(self, harness: JanitorHarness) -> None:
+        made = harness.make(2, not_after=_soon(harness))
+        harness.send(made, 0)
+        assert "its time is over" not in harness.sweep(later=60)
         assert made.check_books().accepted == 2
 
 
 class TestSplit:
     def test_that_stopped_is_asked_for_again_but_not_all_the_time(
-        self, house: House, store: Store
+        self, harness: JanitorHarness, store: Store
     ) -> None:
-        made = house.make(split=False)
-        house.line.wake(made.route)
-        assert house.sweep() == []
-        assert house.sweep(later=60) == ["nobody splits it"]
-        house.sweep(later=60)
-        assert house.producers.asked == [made.id]
+        made = harness.make(split=False)
+        harness.line.wake(made.route)
+        assert harness.sweep() == []
+        assert harness.sweep(later=60) == ["nobody splits it"]
+        harness.sweep(later=60)
+        assert harness.producers.asked == [made.id]
 
-    def test_of_a_draft_is_its_submitters_affair(self, house: House) -> None:
-        draft = _draft(house)
-        assert house.sweep() == []
-        assert house.sweep(later=3600) == []
-        assert house.producers.asked == []
-        assert [one.id for one in house.live.campaigns()] == [draft]
+    def test_of_a_draft_is_its_submitters_affair(self, harness: JanitorHarness) -> None:
+        draft = _draft(harness)
+        assert harness.sweep() == []
+        assert harness.sweep(later=3600) == []
+        assert harness.producers.asked == []
+        assert [one.id for one in harness.live.campaigns()] == [draft]
 
 
 class TestTogether:
-    def test_a_draft_whose_time_is_over_keeps_nobody_waiting(self, house: House) -> None:
-        _draft(house, not_after=_soon(house))
-        made = house.make()
-        assert "it is not in line for its turn" in house.sweep(later=60)
-        assert house.line.route(made.id) == made.route
+    def test_a_draft_whose_time_is_over_keeps_nobody_waiting(self, harness: JanitorHarness) -> None:
+        _draft(harness, not_after=_soon(harness))
+        made = harness.make()
+        assert "it is not in line for its turn" in harness.sweep(later=60)
+        assert harness.line.route(made.id) == made.route
 
-    def test_many_sweepers_at_once_do_no_harm(self, house: House) -> None:
+    def test_many_sweepers_at_once_do_no_harm(self, harness: JanitorHarness) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        made = [house.make(on_ambiguous=OnAmbiguous.RESEND) for _ in range(3)]
+        made = [harness.make(on_ambiguous=OnAmbiguous.RESEND) for _ in range(3)]
         for one in made:
-            house.ledger.begin(house.ledger.claim(one.ref(), owner="dead"), [0, 1])
-            house.steering.cancel(one.id)
+            harness.ledger.begin(harness.ledger.claim(one.ref(), owner="dead"), [0, 1])
+            harness.steering.cancel(one.id)
             one.lapse()
         with ThreadPoolExecutor(6) as sweepers:
-            list(sweepers.map(lambda _: house.sweep(), range(18)))
-        house.sweep()
+            list(sweepers.map(lambda _: harness.sweep(), range(18)))
+        harness.sweep()
         assert [one.check_books().cancelled for one in made] == [4, 4, 4]
-        assert house.live.campaigns() == []
+        assert harness.live.campaigns() == []
 
 
 class TestLapsed:
     """A dead worker's batch of a campaign that goes on comes back by its own time."""
 
     @pytest.fixture
-    def post(self, store: Store, settings: Settings) -> Iterator[Post]:
-        one = Post(store, quick(settings), FakeCarrier())
+    def post(self, store: Store, settings: Settings) -> Iterator[WorkerHarness]:
+        one = WorkerHarness(store, quick(settings), FakeCarrier())
         one.allow()
         yield one
         one.close()
 
-    def test_is_released_and_sent_by_another(self, post: Post) -> None:
+    def test_is_released_and_sent_by_another(self, post: WorkerHarness) -> None:
         made = post.make(100)
         post.ledger.begin(post.ledger.claim(made.ref(), owner="dead"), range(50))
         post.dispatch.announce("heir", {Lane.BULK: 2, Lane.TRANSACTIONAL: 2})
@@ -255,23 +259,23 @@ class TestLapsed:
         totals = made.check_books()
         assert (totals.ambiguous, totals.accepted) == (50, 50)
 
-    def queued(self, post: Post) -> int:
+    def queued(self, post: WorkerHarness) -> int:
         found: int = post.store.client.llen("postroom:celery:batches")
         return found
 
 
-def _soon(house: House) -> object:
+def _soon(harness: JanitorHarness) -> object:
     from postroom.clock import utc
 
-    return utc(house.store.seconds() + 30)
+    return utc(harness.store.seconds() + 30)
 
 
-def _draft(house: House, **more: object) -> CampaignId:
+def _draft(harness: JanitorHarness, **more: object) -> CampaignId:
     campaign = Campaign(
         name="Draft", sender=SenderName("news"), subject="Hello", text="Dear reader", **more
     )
     campaign_id = new_campaign_id(now)
-    drafts = Drafts(house.store, house.settings.store)
+    drafts = Drafts(harness.store, harness.settings.store)
     drafts.open(campaign_id, campaign, Source(), key="")
     drafts.make_ready(campaign_id, key="")
     return campaign_id

@@ -13,16 +13,16 @@ from postroom.model import Lane, Recipient
 from postroom.settings import Settings
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
-from tests.support.campaigns import ACCOUNT, Made
+from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post, quick
 from tests.support.waiting import wait_until
+from tests.support.worker_harness import WorkerHarness, quick
 from worker.render import Mailing
 from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import Kind, Verdict
 
 PLACES, BATCHES = 16, 8
-MakePost = Callable[..., Post]
+MakePost = Callable[..., WorkerHarness]
 
 
 class Slow(FakeCarrier):
@@ -50,11 +50,11 @@ class Slow(FakeCarrier):
 
 @pytest.fixture
 def posts(store: Store, settings: Settings) -> Iterator[MakePost]:
-    made: list[Post] = []
+    made: list[WorkerHarness] = []
 
-    def make(carrier: FakeCarrier, *, mode: str = "single", **worker: object) -> Post:
+    def make(carrier: FakeCarrier, *, mode: str = "single", **worker: object) -> WorkerHarness:
         changed = quick(settings, **{"single_calls": PLACES, "max_wait_seconds": 0.5, **worker})
-        post = Post(store, changed, carrier, mode=mode)
+        post = WorkerHarness(store, changed, carrier, mode=mode)
         post.allow()
         made.append(post)
         return post
@@ -67,7 +67,7 @@ def posts(store: Store, settings: Settings) -> Iterator[MakePost]:
 class Watch:
     """Looks at the books of a campaign all the time, and keeps the most that was `sending`."""
 
-    def __init__(self, made: Made) -> None:
+    def __init__(self, made: PreparedCampaign) -> None:
         self.most, self._made, self._over = 0, made, threading.Event()
 
     def __enter__(self) -> "Watch":
@@ -84,7 +84,9 @@ class Watch:
             self.most = max(self.most, self._made.totals().sending)
 
 
-def at_work(post: Post, made: Made, threads: ThreadPoolExecutor) -> list[object]:
+def at_work(
+    post: WorkerHarness, made: PreparedCampaign, threads: ThreadPoolExecutor
+) -> list[object]:
     return [threads.submit(post.work_off, made, number) for number in made.numbers]
 
 
@@ -134,7 +136,7 @@ class TestPlaces:
         post = posts(FakeCarrier(), max_wait_seconds=60.0)
         post.allow(rate=0.1)
         made = post.make(40)
-        pool = post.worker.postings(made.id).delivery.calls
+        pool = post.worker.cache(made.id).delivery.calls
         line = made.store.keys.account(ACCOUNT).line
         with ThreadPoolExecutor(1) as threads:
             working = at_work(post, made, threads)

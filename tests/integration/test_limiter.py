@@ -20,7 +20,7 @@ from postroom.store.connection import Store
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 from worker.account.limiter import Limiter
-from worker.account.retrying import PatientBudget
+from worker.account.retrying import RetryingBudget
 from worker.sending.retry import store_waits
 from worker.stopping import Stopping
 
@@ -39,7 +39,7 @@ class Process:
         self.budget = Budget(self.store)
         waiting = store_waits(self.stopping.sleep, self.stopping.asked)
         self.limiter = Limiter(
-            purse=PatientBudget(self.budget, waiting),
+            token_source=RetryingBudget(self.budget, waiting),
             sleep=self.stopping.sleep,
             stopping=self.stopping.asked,
             max_wait_seconds=self.max_wait_seconds,
@@ -142,7 +142,10 @@ def test_whoever_is_overtaken_for_too_long_puts_the_batch_back() -> None:
     """A lease is renewed by calls only: no batch is held in hand for long without one."""
     stopping = Stopping(clock.monotonic, grace_seconds=1)
     limiter = Limiter(
-        purse=Overtaken(), sleep=stopping.sleep, stopping=stopping.asked, max_wait_seconds=0.2
+        token_source=Overtaken(),
+        sleep=stopping.sleep,
+        stopping=stopping.asked,
+        max_wait_seconds=0.2,
     )
     ask = Ask(
         waiter="me",

@@ -10,18 +10,18 @@ from postroom.store.budget import Ask, Budget, Grant, Wait, Why
 from postroom.store.connection import Store
 from tests.support.campaigns import ACCOUNT
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post
+from tests.support.worker_harness import WorkerHarness
 
 RESET = Message(subject="Reset, {{ name }}", text="Dear {{ name }}, here is your link.")
 ANA = Recipient("ana@example.org", {"name": "Ana"})
 
 
-def worked_off(post: Post, message: CampaignId) -> None:
+def worked_off(post: WorkerHarness, message: CampaignId) -> None:
     post.worker.sender.send(BatchRef(campaign_id=message, number=0), owner="me")
 
 
 def test_a_message_is_sent_and_told_by_its_id(
-    post: Post, client: Postroom, carrier: FakeCarrier
+    post: WorkerHarness, client: Postroom, carrier: FakeCarrier
 ) -> None:
     message = client.send("news", RESET, ANA).id
     worked_off(post, message)
@@ -31,7 +31,7 @@ def test_a_message_is_sent_and_told_by_its_id(
 
 
 def test_a_message_goes_to_the_workers_at_once_on_its_own_lane(
-    post: Post, client: Postroom, store: Store
+    post: WorkerHarness, client: Postroom, store: Store
 ) -> None:
     post.dispatch.announce("w", {Lane.BULK: 1, Lane.TRANSACTIONAL: 2})
     post.dispatch.wake(post.make(5_000, batch_size=10).route)
@@ -41,7 +41,9 @@ def test_a_message_goes_to_the_workers_at_once_on_its_own_lane(
     assert message in waiting.decode()
 
 
-def test_the_same_key_sends_once(post: Post, client: Postroom, carrier: FakeCarrier) -> None:
+def test_the_same_key_sends_once(
+    post: WorkerHarness, client: Postroom, carrier: FakeCarrier
+) -> None:
     first = client.send("news", RESET, ANA, key="reset-4711")
     again = client.send("news", RESET, ANA, key="reset-4711")
     worked_off(post, first.id)
@@ -57,14 +59,14 @@ def test_a_key_of_another_message_is_refused(client: Postroom) -> None:
 
 
 def test_a_mapping_names_a_recipient_too(
-    post: Post, client: Postroom, carrier: FakeCarrier
+    post: WorkerHarness, client: Postroom, carrier: FakeCarrier
 ) -> None:
     worked_off(post, client.send("news", RESET, {"email": "ana@example.org", "name": "Ana"}).id)
     assert carrier.addresses == ["ana@example.org"]
 
 
 def test_a_suppressed_address_gets_no_message(
-    post: Post, client: Postroom, carrier: FakeCarrier
+    post: WorkerHarness, client: Postroom, carrier: FakeCarrier
 ) -> None:
     client.suppress("ana@example.org", "complaint")
     message = client.send("news", RESET, Recipient(" ANA@example.org", {"name": "Ana"})).id
@@ -94,7 +96,9 @@ def test_messages_are_not_listed_with_the_campaigns(client: Postroom) -> None:
     assert client.list() == []
 
 
-def test_the_records_of_a_message_go_soon(post: Post, client: Postroom, settings: Settings) -> None:
+def test_the_records_of_a_message_go_soon(
+    post: WorkerHarness, client: Postroom, settings: Settings
+) -> None:
     message = client.send("news", RESET, ANA).id
     worked_off(post, message)
     keys = post.store.keys.campaign(message)
@@ -114,7 +118,7 @@ def take(budget: Budget, lane: Lane, wanted: int) -> Grant | Wait:
     return budget.take(ACCOUNT, ask, max_wait_seconds=1)
 
 
-def test_bulk_leaves_a_part_of_the_quota_once_messages_were_asked_for(post: Post) -> None:
+def test_bulk_leaves_a_part_of_the_quota_once_messages_were_asked_for(post: WorkerHarness) -> None:
     post.allow(quota=100.0, reserved_share=0.1)
     assert isinstance(take(post.budget, Lane.TRANSACTIONAL, 1), Grant)
     assert isinstance(take(post.budget, Lane.BULK, 89), Grant)
@@ -124,7 +128,7 @@ def test_bulk_leaves_a_part_of_the_quota_once_messages_were_asked_for(post: Post
     assert isinstance(take(post.budget, Lane.TRANSACTIONAL, 10), Grant)
 
 
-def test_bulk_may_use_all_of_the_quota_while_nobody_sends_messages(post: Post) -> None:
+def test_bulk_may_use_all_of_the_quota_while_nobody_sends_messages(post: WorkerHarness) -> None:
     post.allow(quota=100.0, reserved_share=0.1)
     granted = take(post.budget, Lane.BULK, 100)
     assert isinstance(granted, Grant)

@@ -7,8 +7,8 @@ from postroom.client import Postroom
 from postroom.errors import BadInputError
 from postroom.settings import Sender, Settings
 from postroom.store.connection import Store
-from postroom.store.sender_registry import Directory
-from tests.support.office import Office, campaign
+from postroom.store.sender_registry import SenderRegistry
+from tests.support.client_harness import ClientHarness, campaign
 
 ADA = {"email": "Ada@x.example", "name": "Ada & Co"}
 
@@ -17,7 +17,7 @@ def test_a_service_without_settings_sees_the_mail_of_the_announced_sender(
     store: Store, settings: Settings
 ) -> None:
     sender = Sender(account="main", from_="Shop <news@shop.example.com>", reply_to=["h@x.example"])
-    Directory(store).announce({"news": sender})
+    SenderRegistry(store).announce({"news": sender})
     made = campaign(
         html="<p>{{ name }}</p>",
         headers={"X-Ours": "1"},
@@ -33,14 +33,14 @@ def test_a_service_without_settings_sees_the_mail_of_the_announced_sender(
 
 
 def test_a_blank_field_is_shown_as_it_will_be_sent(store: Store, settings: Settings) -> None:
-    Directory(store).announce(settings.senders)
+    SenderRegistry(store).announce(settings.senders)
     made = campaign(subject="Hello {{ name }}!", defaults={"name": "friend"})
     with Postroom(settings=settings) as post:
         assert post.render(made, {"email": "a@x.example", "name": " "}).subject == "Hello friend!"
 
 
 def test_what_cannot_be_rendered_is_bad_input(store: Store, settings: Settings) -> None:
-    Directory(store).announce(settings.senders)
+    SenderRegistry(store).announce(settings.senders)
     with Postroom(settings=settings) as post:
         assert post.render(campaign(), "ada@x.example").from_ == "Shop <news@shop.example.com>"
         with pytest.raises(BadInputError, match="first_name"):
@@ -49,8 +49,8 @@ def test_what_cannot_be_rendered_is_bad_input(store: Store, settings: Settings) 
             post.render(campaign(sender="nobody"), ADA)
 
 
-def test_a_dry_run_tells_what_a_producer_would_find(office: Office) -> None:
-    office.post.suppress("left@x.example", "asked to")
+def test_a_dry_run_tells_what_a_producer_would_find(harness: ClientHarness) -> None:
+    harness.post.suppress("left@x.example", "asked to")
     made = campaign(subject="Hello {{ name }}")
     people = [
         {"email": "Ada@x.example", "name": "Ada"},
@@ -60,15 +60,15 @@ def test_a_dry_run_tells_what_a_producer_would_find(office: Office) -> None:
         {"email": "eve@x.example", "name": None},
         "nobody",
     ]
-    looked = office.post.check(made, people)
+    looked = harness.post.check(made, people)
     assert (looked.good, looked.invalid, looked.duplicate, looked.suppressed) == (1, 3, 1, 1)
     assert [one.row for one in looked.noted] == [2, 4, 5, 6]
-    assert office.post.list() == []
-    split = office.split(office.post.submit(made, people).id).totals
+    assert harness.post.list() == []
+    split = harness.split(harness.post.submit(made, people).id).totals
     assert (split.total, split.invalid, split.duplicate, split.suppressed) == (2, 3, 1, 1)
-    bad = office.post.bad_rows(office.post.list()[0].id)
+    bad = harness.post.bad_rows(harness.post.list()[0].id)
     assert [(one.row, one.kind) for one in bad] == [(one.row, one.kind) for one in looked.noted]
     with pytest.raises(BadInputError):
-        office.post.check(campaign(subject=""), people)
+        harness.post.check(campaign(subject=""), people)
     with pytest.raises(BadInputError):
-        office.post.check(made, "ada@x.example")
+        harness.post.check(made, "ada@x.example")

@@ -16,20 +16,20 @@ from postroom.store.aliases import Aliases
 from postroom.store.budget import Allowance, Ask, Budget, Grant, Wait
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
-from postroom.store.poll_lease import QuotaTurns
+from postroom.store.poll_lease import PollLease
 from postroom.store.presence import Trouble, workers
 from tests.simulator.running import RunningSimulator
-from tests.support.office import Office
+from tests.support.client_harness import ClientHarness
 from tests.support.raw_server import RawServer
 from tests.support.waiting import wait_until
-from worker.account.poller import QuotaKeeper, in_a_thread
+from worker.account.poller import AccountPoller, run_in_thread
 from worker.fitness import Fitness
 from worker.ses.account import read_account_of
 from worker.ses.client import Clients
 from worker.ses.whose import Whose
 
 ACCOUNT = AccountName("main")
-MakeKeeper = Callable[..., QuotaKeeper]
+MakeKeeper = Callable[..., AccountPoller]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def hang_until(over: threading.Event) -> None:
 
 
 @pytest.fixture
-def keeper(
+def poller(
     ses: RunningSimulator, settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> MakeKeeper:
     """Make a keeper, as each worker process has one."""
@@ -64,18 +64,18 @@ def keeper(
         *,
         refresh_seconds: float = 30.0,
         others: dict[str, Account] | None = None,
-        aside: Callable[[Callable[[], None]], None] = at_once,
+        run: Callable[[Callable[[], None]], None] = at_once,
         **account: object,
-    ) -> QuotaKeeper:
+    ) -> AccountPoller:
         own = Account(region="eu-west-1", endpoint_url=ses.url, **account)
         changed = msgspec.structs.replace(settings, accounts={**(others or {}), ACCOUNT: own})
         budget, clients = Budget(store), Clients(changed)
-        return QuotaKeeper(
+        return AccountPoller(
             accounts={AccountName(name): one for name, one in changed.accounts.items()},
             limiter=msgspec.structs.replace(settings.limiter, refresh_seconds=refresh_seconds),
             lease_seconds=settings.worker.lease_seconds,
             read=partial(read_account_of, clients),
-            turns=QuotaTurns(store, budget.aliases),
+            turns=PollLease(store, budget.aliases),
             budgets=budget,
             identity=Whose(clients).identity,
             aliases=budget.aliases,
@@ -87,7 +87,7 @@ def keeper(
                 there=lambda: workers(store),
                 agree_seconds=0.0,
             ),
-            aside=aside,
+            run=run,
         )
 
     return make
@@ -104,8 +104,8 @@ def asked(ses: RunningSimulator) -> int:
     return count
 
 
-def _announce(keeper: QuotaKeeper, worker: str, *, troubles: list[Trouble]) -> None:
-    keeper.dispatch.announce(worker, {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
+def _announce(poller: AccountPoller, worker: str, *, troubles: list[Trouble]) -> None:
+    poller.dispatch.announce(worker, {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
 
 
 ASK = Ask(
@@ -134,50 +134,50 @@ def allow(budget: Budget, account: AccountName) -> None:
     budget._store.client.hset(budget._store.keys.account(account).budget, "tokens", 100)
 
 
-def read_again(keeper: QuotaKeeper, store: Store) -> None:
+def read_again(poller: AccountPoller, store: Store) -> None:
     """Read the account although it was read just now."""
     keys = store.keys.account(ACCOUNT)
     store.client.delete(keys.poll, keys.asked)
-    keeper.tick()
+    poller.tick()
 
 
 class TestReading:
     def test_learns_rate_and_quota(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget
     ) -> None:
         ses.settings(rate=40.0, quota=5000)
-        keeper().tick()
+        poller().tick()
         status = budget.status(ACCOUNT)
         assert (status.known, status.rate, status.quota) == (True, 40.0, 5000.0)
 
     def test_minus_one_is_unlimited(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget
     ) -> None:
         ses.settings(rate=40.0, quota=-1)
-        keeper().tick()
+        poller().tick()
         assert budget.status(ACCOUNT).quota == -1.0
 
     def test_keeps_a_share_free_for_others(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget
     ) -> None:
         ses.settings(rate=40.0, quota=5000)
-        keeper(share=0.5).tick()
+        poller(share=0.5).tick()
         status = budget.status(ACCOUNT)
         assert (status.rate, status.quota) == (20.0, 2500.0)
 
     def test_the_operators_own_rate_is_never_passed(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget
     ) -> None:
         ses.settings(rate=40.0)
-        keeper(max_send_rate=10.0).tick()
+        poller(max_send_rate=10.0).tick()
         assert budget.status(ACCOUNT).rate == 10.0
 
     def test_what_others_sent_on_the_account_counts(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
     ) -> None:
         ses.settings(quota=10)
         ses.send_bulk([f"other{number}@example.org" for number in range(7)])
-        keeper().tick()
+        poller().tick()
         assert budget.status(ACCOUNT).foreign == 7
         ask = Ask(
             waiter="me",
@@ -193,11 +193,11 @@ class TestReading:
         assert grant.recipients == 3
 
     def test_what_others_send_of_the_share_left_to_them_takes_nothing_of_ours(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
     ) -> None:
         ses.settings(quota=20)
         ses.send_bulk([f"other{number}@example.org" for number in range(10)])
-        one = keeper(share=0.5)
+        one = poller(share=0.5)
         one.tick()
         status = budget.status(ACCOUNT)
         assert (status.quota, status.foreign) == (10.0, 0)
@@ -206,10 +206,10 @@ class TestReading:
         assert budget.status(ACCOUNT).foreign == 4
 
     def test_slots_suit_the_rate(
-        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store
     ) -> None:
         ses.settings(rate=1000.0)
-        keeper().tick()
+        poller().tick()
         limits = store.client.hgetall(store.keys.dispatch("limits"))
         assert int(limits[b"main|bulk"]) == 12
 
@@ -218,11 +218,11 @@ class TestOneAccountInTwoSections:
     OTHER = AccountName("other")
 
     def test_shares_one_budget_that_none_of_them_passes(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
     ) -> None:
         ses.settings(rate=40.0, quota=5000)
         other = Account(region="eu-west-1", endpoint_url=ses.url, share=0.25)
-        one = keeper(others={self.OTHER: other}, share=0.25)
+        one = poller(others={self.OTHER: other}, share=0.25)
         read_again(one, store)
         read_again(one, store)
         store.client.delete(store.keys.account(self.OTHER).poll)
@@ -279,7 +279,7 @@ class TestOneAccountInTwoSections:
         assert aliases.register(self.OTHER, "key:7", sure=False) == ACCOUNT
 
     def test_a_halt_and_its_end_are_those_of_all_its_sections(
-        self, store: Store, settings: Settings, office: Office
+        self, store: Store, settings: Settings, harness: ClientHarness
     ) -> None:
         for name in (ACCOUNT, self.OTHER):
             Aliases(store).register(name, "aws:1:eu", sure=True)
@@ -287,28 +287,28 @@ class TestOneAccountInTwoSections:
         for name in (ACCOUNT, self.OTHER):
             dispatch.hold(name, Lane.BULK, seconds=60, reason="suspended")
         Budget(store).halt(self.OTHER, "suspended")
-        assert office.post.account(ACCOUNT).halted == "suspended"
-        assert office.post.account(ACCOUNT).shares_with == (self.OTHER,)
-        office.post.resume_account(ACCOUNT)
+        assert harness.post.account(ACCOUNT).halted == "suspended"
+        assert harness.post.account(ACCOUNT).shares_with == (self.OTHER,)
+        harness.post.resume_account(ACCOUNT)
         assert Budget(store).status(self.OTHER).halted == ""
         assert dispatch.held(self.OTHER, Lane.BULK) is None
-        noted = [one for one in office.post.examine() if not one.wrong]
+        noted = [one for one in harness.post.examine() if not one.wrong]
         assert "share one budget" in noted[0].what
 
 
 class TestHowOften:
     def test_one_of_many_processes_reads_for_all(
-        self, keeper: MakeKeeper, ses: RunningSimulator
+        self, poller: MakeKeeper, ses: RunningSimulator
     ) -> None:
-        keepers = [keeper() for _ in range(4)]
+        keepers = [poller() for _ in range(4)]
         with ThreadPoolExecutor(4) as processes:
             list(processes.map(lambda number: keepers[number % 4].tick(), range(20)))
         assert asked(ses) == 1
 
     def test_never_more_than_once_a_second_whatever_is_asked(
-        self, keeper: MakeKeeper, ses: RunningSimulator
+        self, poller: MakeKeeper, ses: RunningSimulator
     ) -> None:
-        keepers, began = [keeper() for _ in range(3)], time.monotonic()
+        keepers, began = [poller() for _ in range(3)], time.monotonic()
 
         def process(number: int) -> None:
             while asked(ses) < 3:
@@ -320,8 +320,8 @@ class TestHowOften:
             list(processes.map(process, range(3)))
         assert asked(ses) <= time.monotonic() - began + 1
 
-    def test_again_when_it_is_time(self, keeper: MakeKeeper, ses: RunningSimulator) -> None:
-        one = keeper(refresh_seconds=1.2)
+    def test_again_when_it_is_time(self, poller: MakeKeeper, ses: RunningSimulator) -> None:
+        one = poller(refresh_seconds=1.2)
 
         def ticked() -> bool:
             one.tick()
@@ -330,10 +330,10 @@ class TestHowOften:
         wait_until(ticked, "the account is read again")
 
     def test_a_process_that_died_reading_holds_nobody_up(
-        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, settings: Settings
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store, settings: Settings
     ) -> None:
-        assert QuotaTurns(store, Aliases(store)).due(ACCOUNT, every_seconds=1.2)
-        one = keeper(refresh_seconds=1.2)
+        assert PollLease(store, Aliases(store)).due(ACCOUNT, every_seconds=1.2)
+        one = poller(refresh_seconds=1.2)
 
         def ticked() -> bool:
             one.tick()
@@ -344,9 +344,9 @@ class TestHowOften:
 
 class TestChanges:
     def test_a_raised_rate_or_quota_lets_the_account_go(
-        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
     ) -> None:
-        one = keeper()
+        one = poller()
         ses.settings(rate=10.0, quota=100)
         one.tick()
         for change in ({"rate": 50.0}, {"quota": 200}, {"quota": -1}):
@@ -359,9 +359,9 @@ class TestChanges:
         assert budget.status(ACCOUNT).rate == 50.0
 
     def test_a_lowered_rate_counts_at_once(
-        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
     ) -> None:
-        one = keeper()
+        one = poller()
         ses.settings(rate=50.0)
         one.tick()
         ses.settings(rate=5.0)
@@ -371,9 +371,9 @@ class TestChanges:
 
 class TestTrouble:
     def test_a_passing_fault_is_asked_about_again_soon(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget
     ) -> None:
-        one = keeper(refresh_seconds=3600.0)
+        one = poller(refresh_seconds=3600.0)
         ses.fault("http_503", operation="GetAccount", times=1)
 
         def ticked() -> bool:
@@ -386,10 +386,10 @@ class TestTrouble:
 
     @pytest.mark.parametrize("fault", ["bad_credentials", "access_denied", "expired_token"])
     def test_credentials_that_do_not_hold_halt_the_account(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, fault: str
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget, fault: str
     ) -> None:
         ses.fault(fault)
-        keeper().tick()
+        poller().tick()
         status = budget.status(ACCOUNT)
         assert "main" in status.halted
         assert not status.known
@@ -403,29 +403,29 @@ class TestTrouble:
     )
     def test_an_account_that_may_not_send_is_halted(
         self,
-        keeper: MakeKeeper,
+        poller: MakeKeeper,
         ses: RunningSimulator,
         budget: Budget,
         change: dict[str, object],
         words: str,
     ) -> None:
         ses.settings(**change)
-        keeper().tick()
+        poller().tick()
         assert words in budget.status(ACCOUNT).halted
 
     def test_an_account_that_cannot_be_set_up_does_not_keep_the_others_waiting(
-        self, keeper: MakeKeeper, budget: Budget
+        self, poller: MakeKeeper, budget: Budget
     ) -> None:
         broken = Account(region="eu-west-1", profile="there-is-no-such-profile")
-        one = keeper(others={"broken": broken})
+        one = poller(others={"broken": broken})
         one.tick()
         assert budget.status(ACCOUNT).known
         assert "no-such-profile" in one.fitness.reason(AccountName("broken"))
 
     def test_trouble_of_this_host_is_no_trouble_of_the_account_and_another_reads_it(
-        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
     ) -> None:
-        unwell, well = keeper(profile="there-is-no-such-profile"), keeper()
+        unwell, well = poller(profile="there-is-no-such-profile"), poller()
         unwell.tick()
         assert not unwell.fitness.serves(ACCOUNT)
         assert budget.status(ACCOUNT).halted == ""
@@ -434,9 +434,9 @@ class TestTrouble:
         assert budget.status(ACCOUNT).known
 
     def test_trouble_that_every_worker_has_for_long_halts_the_account(
-        self, keeper: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
     ) -> None:
-        unwell = keeper(profile="there-is-no-such-profile")
+        unwell = poller(profile="there-is-no-such-profile")
         _announce(unwell, "well:1", troubles=[])
         unwell.tick()
         assert budget.status(ACCOUNT).halted == ""
@@ -447,21 +447,21 @@ class TestTrouble:
         assert budget.status(ACCOUNT).halted == "on every worker: no credentials"
 
     def test_an_account_that_hangs_does_not_keep_the_others_waiting(
-        self, keeper: MakeKeeper, budget: Budget
+        self, poller: MakeKeeper, budget: Budget
     ) -> None:
         over = threading.Event()
         with RawServer(lambda *_: hang_until(over)) as server:
             hanging = Account(region="eu-west-1", endpoint_url=server.url)
-            keeper(others={"hanging": hanging}, aside=in_a_thread).tick()
+            poller(others={"hanging": hanging}, run=run_in_thread).tick()
             wait_until(lambda: budget.status(ACCOUNT).known, "the account is read")
             over.set()
 
     def test_a_server_without_get_account_is_sent_to_at_the_operators_rate(
-        self, keeper: MakeKeeper, ses: RunningSimulator, budget: Budget, settings: Settings
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget, settings: Settings
     ) -> None:
         elsewhere = Account(
             region="eu-west-1", endpoint_url=f"{ses.url}/nowhere", max_send_rate=7.0
         )
-        keeper(others={"elsewhere": elsewhere}).tick()
+        poller(others={"elsewhere": elsewhere}).tick()
         status = budget.status(AccountName("elsewhere"))
         assert (status.known, status.rate, status.quota) == (True, 7.0, -1.0)

@@ -15,7 +15,7 @@ from postroom.errors import UnreadableSourceError
 from postroom.model import State
 from postroom.settings import Settings
 from producers.sources import read_url
-from tests.support.office import Office, campaign
+from tests.support.client_harness import ClientHarness, campaign
 
 SPRING = "s3://lists/spring.csv"
 ROWS = b"email\n" + b"".join(b"person%d@x.example\n" % n for n in range(100_000))
@@ -41,11 +41,11 @@ def point_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("key", ["spring.csv", "spring 2027/50%+?.csv.gz"])
-def test_a_campaign_from_an_object(office: Office, s3: str, key: str) -> None:
+def test_a_campaign_from_an_object(harness: ClientHarness, s3: str, key: str) -> None:
     body = gzip.compress(ROWS) if key.endswith("gz") else ROWS
     boto3.client("s3").put_object(Bucket="lists", Key=key, Body=body)
-    submission = office.post.submit(campaign(), source=f"s3://lists/{key}")
-    assert office.split(submission.id).totals.total == 100_000
+    submission = harness.post.submit(campaign(), source=f"s3://lists/{key}")
+    assert harness.split(submission.id).totals.total == 100_000
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_a_campaign_from_an_object(office: Office, s3: str, key: str) -> None:
     ],
 )
 def test_an_object_that_is_not_there_halts_the_campaign(
-    office: Office, s3: str, source: str, reason: str
+    harness: ClientHarness, s3: str, source: str, reason: str
 ) -> None:
-    submission = office.post.submit(campaign(), source=source)
-    status = office.split(submission.id)
+    submission = harness.post.submit(campaign(), source=source)
+    status = harness.split(submission.id)
     assert (status.state, status.reason) == (State.HALTED, reason)
 
 

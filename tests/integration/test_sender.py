@@ -18,21 +18,21 @@ from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.report import Reports
 from postroom.wire import encode_recipients
-from tests.support.campaigns import ACCOUNT, Made, people
+from tests.support.campaigns import ACCOUNT, PreparedCampaign, people
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post, quick
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
+from tests.support.worker_harness import WorkerHarness, quick
 from worker.render import BulkEntry, Mailing
 from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import Kind, Verdict
 
-MakePost = Callable[..., Post]
+MakePost = Callable[..., WorkerHarness]
 
 
 @pytest.fixture
 def posts(store: Store, settings: Settings) -> Iterator[MakePost]:
-    made: list[Post] = []
+    made: list[WorkerHarness] = []
 
     def make(
         carrier: FakeCarrier | None = None,
@@ -40,11 +40,11 @@ def posts(store: Store, settings: Settings) -> Iterator[MakePost]:
         mode: str = "auto",
         cap_seconds: float = 0.01,
         **worker: object,
-    ) -> Post:
+    ) -> WorkerHarness:
         own = quick(settings, **worker)
         retry = msgspec.structs.replace(own.retry, cap_seconds=cap_seconds)
         own = msgspec.structs.replace(own, retry=retry)
-        post = Post(store, own, carrier or FakeCarrier(), mode=mode)
+        post = WorkerHarness(store, own, carrier or FakeCarrier(), mode=mode)
         made.append(post)
         return post
 
@@ -54,25 +54,25 @@ def posts(store: Store, settings: Settings) -> Iterator[MakePost]:
 
 
 @pytest.fixture
-def post(posts: MakePost) -> Post:
+def post(posts: MakePost) -> WorkerHarness:
     """A worker whose account may send as fast as it likes."""
     one = posts()
     one.allow()
     return one
 
 
-def resume(made: Made, settings: Settings) -> None:
+def resume(made: PreparedCampaign, settings: Settings) -> None:
     Campaigns(made.store, settings.store).resume(made.id)
 
 
-def announce(post: Post, worker: str, *, ails: bool) -> None:
+def announce(post: WorkerHarness, worker: str, *, ails: bool) -> None:
     """Let a worker be there, with the troubles of this one or with none."""
     troubles = post.worker.fitness.troubles() if ails else []
     post.dispatch.announce(worker, {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
 
 
 class TestBatch:
-    def test_everybody_gets_one_mail(self, post: Post) -> None:
+    def test_everybody_gets_one_mail(self, post: WorkerHarness) -> None:
         made = post.make(120, batch_size=60)
         assert [post.work_off(made, number).recipients for number in made.numbers] == [60, 60]
         assert sorted(post.carrier.addresses) == sorted(made.addresses)
@@ -81,13 +81,13 @@ class TestBatch:
         assert made.field("finished_at")
         assert post.used == 120
 
-    def test_a_task_delivered_twice_sends_once(self, post: Post) -> None:
+    def test_a_task_delivered_twice_sends_once(self, post: WorkerHarness) -> None:
         made = post.make(10)
         post.work_off(made)
         assert post.work_off(made, owner="again").recipients == 0
         assert len(post.carrier.sent) == 10
 
-    def test_a_task_delivered_twice_at_once_sends_once(self, post: Post) -> None:
+    def test_a_task_delivered_twice_at_once_sends_once(self, post: WorkerHarness) -> None:
         made = post.make(500)
         with ThreadPoolExecutor(8) as workers:
             sent = list(workers.map(lambda n: post.work_off(made, owner=f"run {n}"), range(8)))
@@ -126,7 +126,9 @@ class TestBatch:
         assert well.work_off(made, owner="well").recipients == 60
         assert made.check_books().accepted == 60
 
-    def test_of_a_newer_format_is_left_to_a_newer_worker(self, post: Post, store: Store) -> None:
+    def test_of_a_newer_format_is_left_to_a_newer_worker(
+        self, post: WorkerHarness, store: Store
+    ) -> None:
         made = post.make(2)
         newer = encode_recipients(people(2))
         raw = zlib.decompress(newer).replace(b'"v":1', b'"v":2')
@@ -147,7 +149,7 @@ class TestBatch:
 
 
 class TestVerdicts:
-    def test_only_the_failed_entries_of_a_call_go_again(self, post: Post) -> None:
+    def test_only_the_failed_entries_of_a_call_go_again(self, post: WorkerHarness) -> None:
         made = post.make(50)
         for address in made.addresses[10:15]:
             post.carrier.refuse(address, Kind.TRANSIENT)
@@ -156,7 +158,7 @@ class TestVerdicts:
         assert Counter(post.carrier.addresses) == Counter(made.addresses)
         assert made.check_books().accepted == 50
 
-    def test_a_rejected_one_does_not(self, post: Post) -> None:
+    def test_a_rejected_one_does_not(self, post: WorkerHarness) -> None:
         made = post.make(5)
         post.carrier.refuse(made.addresses[2], Kind.REJECTED, "SES rejects the mail")
         post.work_off(made)
@@ -168,7 +170,7 @@ class TestVerdicts:
         assert made.check_books().accepted == 4
         assert post.used == 4
 
-    def test_throttled_ones_go_again_and_shrink_the_rate(self, post: Post) -> None:
+    def test_throttled_ones_go_again_and_shrink_the_rate(self, post: WorkerHarness) -> None:
         made = post.make(50)
         for address in made.addresses[:20]:
             post.carrier.refuse(address, Kind.THROTTLED, times=30)
@@ -195,7 +197,7 @@ class TestVerdicts:
         assert len(post.carrier.calls) > 5
         assert post.ledger.claim(made.ref(), owner="next").parks == 0
 
-    def test_a_whole_call_in_doubt_under_skip(self, post: Post) -> None:
+    def test_a_whole_call_in_doubt_under_skip(self, post: WorkerHarness) -> None:
         made = post.make(60)
         post.carrier.end_next_call(Kind.AMBIGUOUS, accepts=True)
         post.work_off(made)
@@ -204,7 +206,7 @@ class TestVerdicts:
         assert max(Counter(post.carrier.addresses).values()) == 1
         assert post.used == 60
 
-    def test_a_whole_call_in_doubt_under_resend(self, post: Post) -> None:
+    def test_a_whole_call_in_doubt_under_resend(self, post: WorkerHarness) -> None:
         made = post.make(60, on_ambiguous=OnAmbiguous.RESEND)
         post.carrier.end_next_call(Kind.AMBIGUOUS, accepts=False)
         post.work_off(made)
@@ -212,7 +214,7 @@ class TestVerdicts:
         assert Counter(post.carrier.addresses) == Counter(made.addresses)
 
     def test_a_spent_quota_holds_the_account_asks_ses_and_parks(
-        self, post: Post, store: Store
+        self, post: WorkerHarness, store: Store
     ) -> None:
         asked = store.keys.account(ACCOUNT).poll
         store.client.set(asked, "1")
@@ -228,14 +230,16 @@ class TestVerdicts:
         assert post.used == 0
         assert post.ledger.claim(made.ref(), owner="next").parks == 0
 
-    def test_a_batch_parked_for_the_quota_goes_as_soon_as_there_is_more(self, post: Post) -> None:
+    def test_a_batch_parked_for_the_quota_goes_as_soon_as_there_is_more(
+        self, post: WorkerHarness
+    ) -> None:
         """A raised quota must not wait for the hour at which the old one would have freed."""
         post.allow(quota=30.0)
         made = post.make(60)
         assert post.work_off(made).recipients == 30
         assert post.dispatch.held(ACCOUNT, made.route.lane) is not None
         post.allow(quota=100.0)
-        post.dispatch.let_go(ACCOUNT)
+        post.dispatch.release_hold(ACCOUNT)
         post.dispatch.announce("me", {made.route.lane: 1})
         post.dispatch.wake(made.route)
         [turn] = post.dispatch.pick(ACCOUNT, made.route.lane)
@@ -243,7 +247,7 @@ class TestVerdicts:
         assert post.work_off(made).recipients == 30
 
     def test_a_fault_of_the_campaign_halts_it_and_resume_goes_on(
-        self, post: Post, settings: Settings
+        self, post: WorkerHarness, settings: Settings
     ) -> None:
         made = post.make(60)
         post.carrier.end_next_call(Kind.STOP_CAMPAIGN, "no such configuration set")
@@ -257,7 +261,7 @@ class TestVerdicts:
         assert made.check_books().accepted == 60
 
     def test_a_halted_account_halts_no_campaign_and_one_resume_lets_all_go_on(
-        self, post: Post, client: Postroom
+        self, post: WorkerHarness, client: Postroom
     ) -> None:
         made = [post.make(5) for _ in range(5)]
         post.carrier.end_next_call(Kind.STOP_ACCOUNT, "suspended")
@@ -277,7 +281,7 @@ class TestVerdicts:
             assert one.check_books().accepted == 5
 
     def test_whoever_found_the_account_halted_holds_it_no_longer_once_it_is_resumed(
-        self, post: Post, client: Postroom
+        self, post: WorkerHarness, client: Postroom
     ) -> None:
         post.budget.halt(ACCOUNT, "suspended")
         client.resume_account(ACCOUNT)
@@ -285,7 +289,7 @@ class TestVerdicts:
         assert not any(post.dispatch.held(ACCOUNT, lane) for lane in Lane)
 
     def test_a_paused_account_sends_nothing_for_any_campaign(
-        self, post: Post, client: Postroom
+        self, post: WorkerHarness, client: Postroom
     ) -> None:
         made = post.make(5)
         client.pause_account(ACCOUNT)
@@ -294,7 +298,9 @@ class TestVerdicts:
         client.resume_account(ACCOUNT)
         assert post.work_off(made, owner="after").recipients == 5
 
-    def test_tries_spent_the_batch_is_parked_and_given_up_at_last(self, post: Post) -> None:
+    def test_tries_spent_the_batch_is_parked_and_given_up_at_last(
+        self, post: WorkerHarness
+    ) -> None:
         made = post.make(3)
         for address in made.addresses:
             post.carrier.refuse(address, Kind.TRANSIENT, times=100)
@@ -305,7 +311,7 @@ class TestVerdicts:
         assert len(post.carrier.calls) == 3 * post.settings.retry.max_attempts
         assert made.field("finished_at")
 
-    def test_ses_out_of_reach_costs_nobody_a_try(self, post: Post) -> None:
+    def test_ses_out_of_reach_costs_nobody_a_try(self, post: WorkerHarness) -> None:
         made = post.make(3)
         for _ in range(post.settings.retry.max_attempts + 6):
             post.carrier.end_next_call(Kind.UNREACHABLE, "SES cannot be reached")
@@ -331,7 +337,7 @@ class TestVerdicts:
         post.work_off(made, owner="at last")
         assert made.check_books().accepted == 500 - 170
 
-    def test_while_ses_fails_the_account_rests_and_says_why(self, post: Post) -> None:
+    def test_while_ses_fails_the_account_rests_and_says_why(self, post: WorkerHarness) -> None:
         made = post.make(500)
         for _ in range(post.settings.retry.max_attempts):
             post.carrier.end_next_call(Kind.AMBIGUOUS, "SES answered with 500")
@@ -339,7 +345,7 @@ class TestVerdicts:
         assert post.carrier.calls == [50, 50, 50]
         assert made.check_books().pending == 350
 
-    def test_a_campaign_that_is_sent_again_meets_no_outage(self, post: Post) -> None:
+    def test_a_campaign_that_is_sent_again_meets_no_outage(self, post: WorkerHarness) -> None:
         """Under `resend` a broken answer may be one recipient's own: its tries end it."""
         made = post.make(60, on_ambiguous=OnAmbiguous.RESEND)
         for _ in range(100):
@@ -347,7 +353,7 @@ class TestVerdicts:
         post.work_off(made)
         assert post.ledger.claim(made.ref(), owner="next").parks == 1
 
-    def test_parked_it_waits_for_a_while(self, post: Post) -> None:
+    def test_parked_it_waits_for_a_while(self, post: WorkerHarness) -> None:
         made = post.make(3)
         post.carrier.refuse(made.addresses[0], Kind.TRANSIENT, times=100)
         post.work_off(made)
@@ -355,7 +361,7 @@ class TestVerdicts:
         assert 50 < (made.due() or 0) - made.store.seconds() <= 60
         assert post.ledger.claim(made.ref(), owner="next").parks == 1
 
-    def test_one_stubborn_recipient_blocks_nobody(self, post: Post) -> None:
+    def test_one_stubborn_recipient_blocks_nobody(self, post: WorkerHarness) -> None:
         made = post.make(150)
         post.carrier.refuse(made.addresses[0], Kind.TRANSIENT, times=100)
         post.work_off(made)
@@ -372,7 +378,9 @@ class TestVerdicts:
 
 
 class TestCalls:
-    def test_one_nobody_can_render_is_rejected_and_uses_no_budget(self, post: Post) -> None:
+    def test_one_nobody_can_render_is_rejected_and_uses_no_budget(
+        self, post: WorkerHarness
+    ) -> None:
         text = "{{ 1 // number }}"
         given = [Recipient(f"user{n}@example.org", {"number": n}) for n in range(4)]
         made = post.make(given, text=text, defaults={})
@@ -385,7 +393,7 @@ class TestCalls:
         assert (totals.accepted, totals.rejected) == (3, 1)
         assert post.used == 3
 
-    def test_a_batch_nobody_of_which_can_be_rendered(self, post: Post) -> None:
+    def test_a_batch_nobody_of_which_can_be_rendered(self, post: WorkerHarness) -> None:
         given = [Recipient(f"user{n}@example.org", {"number": 0}) for n in range(4)]
         made = post.make(given, text="{{ 1 // number }}", defaults={})
         post.work_off(made)
@@ -394,14 +402,14 @@ class TestCalls:
         assert made.field("finished_at")
         assert post.used == 0
 
-    def test_one_too_large_for_bulk_goes_by_itself(self, post: Post) -> None:
+    def test_one_too_large_for_bulk_goes_by_itself(self, post: WorkerHarness) -> None:
         large = Recipient("large@example.org", {"name": "x" * 300_000})
         made = post.make([large, *people(20)])
         post.work_off(made)
         assert made.check_books().accepted == 21
         assert [one.to for one in post.carrier.sent if not one.bulk] == ["large@example.org"]
 
-    def test_a_refused_call_is_told_apart_one_by_one(self, post: Post) -> None:
+    def test_a_refused_call_is_told_apart_one_by_one(self, post: WorkerHarness) -> None:
         made = post.make(8)
         post.carrier.end_next_call(Kind.ONE_BY_ONE)
         post.carrier.refuse(made.addresses[3], Kind.REJECTED, "its address")
@@ -412,7 +420,7 @@ class TestCalls:
 
     @pytest.mark.parametrize("kind", [Kind.BULK_THROTTLED, Kind.BULK_UNKNOWN])
     def test_when_bulk_is_refused_the_account_goes_over_to_single(
-        self, post: Post, kind: Kind
+        self, post: WorkerHarness, kind: Kind
     ) -> None:
         made = post.make(40)
         post.carrier.end_next_call(kind)
@@ -438,7 +446,7 @@ class TestCalls:
         post.worker.sender.caller.call(work)
         assert made.check_books().accepted == 8
 
-    def test_one_alone_spends_no_bulk_request(self, post: Post) -> None:
+    def test_one_alone_spends_no_bulk_request(self, post: WorkerHarness) -> None:
         """A message, or the last one of a batch: bulk requests are scarce."""
         made = post.make(51)
         post.work_off(made)
@@ -485,7 +493,7 @@ class TestCalls:
         assert post.carrier.calls == [1] * 40
         assert made.check_books().accepted == 40
 
-    def test_calls_are_no_larger_than_the_bucket(self, post: Post) -> None:
+    def test_calls_are_no_larger_than_the_bucket(self, post: WorkerHarness) -> None:
         post.allow(rate=40.0)
         made = post.make(20)
         post.work_off(made)
@@ -512,7 +520,7 @@ class Held(FakeCarrier):
         return super().send_bulk(mailing, batch_number, entries)
 
 
-def released(post: Post, made: Made) -> Made:
+def released(post: WorkerHarness, made: PreparedCampaign) -> PreparedCampaign:
     """One worker with one slot, and the first batch is out."""
     post.dispatch.announce("me", {made.route.lane: 1})
     post.dispatch.wake(made.route)
@@ -522,7 +530,7 @@ def released(post: Post, made: Made) -> Made:
 
 class TestTask:
     def test_goes_on_with_what_is_due_and_needs_no_message_for_it(
-        self, post: Post, store: Store
+        self, post: WorkerHarness, store: Store
     ) -> None:
         made = released(post, post.make(6, batch_size=2))
         assert post.worker.send_batch(made.ref(0)) == 6
@@ -538,7 +546,7 @@ class TestTask:
         assert store.client.llen("postroom:celery:batches") == 2
 
     def test_delivered_again_leaves_the_room_of_the_run_that_has_the_batch(
-        self, post: Post, store: Store
+        self, post: WorkerHarness, store: Store
     ) -> None:
         made = released(post, post.make(6, batch_size=2))
         post.ledger.claim(made.ref(0), owner="another run")
@@ -551,28 +559,30 @@ class TestTask:
         assert (store.client.zcard(out), store.client.zscore(turns, made.id)) == before
         assert before[0] == 1
 
-    def test_goes_on_with_nothing_when_the_worker_stops(self, post: Post) -> None:
+    def test_goes_on_with_nothing_when_the_worker_stops(self, post: WorkerHarness) -> None:
         made = released(post, post.make(6, batch_size=2))
         post.stopping.ask()
         assert post.worker.send_batch(made.ref(0)) == 0
         assert made.check_books().pending == 6
 
-    def test_takes_no_more_than_the_workers_have_room_for(self, post: Post, store: Store) -> None:
+    def test_takes_no_more_than_the_workers_have_room_for(
+        self, post: WorkerHarness, store: Store
+    ) -> None:
         made = released(post, post.make(6, batch_size=2))
         post.dispatch.retire("me")
         assert post.worker.send_batch(made.ref(0)) == 2
 
-    def test_of_a_campaign_that_does_not_exist_does_no_harm(self, post: Post) -> None:
+    def test_of_a_campaign_that_does_not_exist_does_no_harm(self, post: WorkerHarness) -> None:
         ref = BatchRef(campaign_id=CampaignId("nonsense"), number=3)
         assert post.worker.send_batch(ref) == 0
 
-    def test_of_a_batch_that_does_not_exist_does_no_harm(self, post: Post) -> None:
+    def test_of_a_batch_that_does_not_exist_does_no_harm(self, post: WorkerHarness) -> None:
         made = post.make(2)
         assert post.worker.send_batch(made.ref(77)) == 0
         assert made.check_books().pending == 2
 
     def test_of_a_sender_the_worker_does_not_know_goes_back_to_the_queue_at_once(
-        self, post: Post, store: Store
+        self, post: WorkerHarness, store: Store
     ) -> None:
         made = released(post, post.make(2, sender=SenderName("nobody")))
         store.client.delete("postroom:celery:batches")
@@ -581,7 +591,7 @@ class TestTask:
         assert store.client.zcard(store.keys.dispatch("out:bulk")) == 1
 
     def test_passes_by_a_campaign_it_cannot_send_and_takes_the_next(
-        self, post: Post, store: Store
+        self, post: WorkerHarness, store: Store
     ) -> None:
         unknown = released(post, post.make(4, sender=SenderName("nobody"), batch_size=2))
         post.worker.send_batch(unknown.ref())
@@ -592,7 +602,7 @@ class TestTask:
         assert known.check_books().accepted == 4
 
     def test_takes_nothing_of_an_account_that_it_cannot_send_for(
-        self, post: Post, store: Store
+        self, post: WorkerHarness, store: Store
     ) -> None:
         made = released(post, post.make(6, batch_size=2))
         post.carrier.end_next_call(Kind.STOP_WORKER, "no usable AWS credentials")
@@ -603,12 +613,14 @@ class TestTask:
 
 class TestInTheMiddle:
     @pytest.fixture
-    def held(self, posts: MakePost) -> Post:
+    def held(self, posts: MakePost) -> WorkerHarness:
         post = posts(Held())
         post.allow()
         return post
 
-    def during_a_call(self, post: Post, made: Made, act: Callable[[], object]) -> None:
+    def during_a_call(
+        self, post: WorkerHarness, made: PreparedCampaign, act: Callable[[], object]
+    ) -> None:
         """Work on a batch, and act while its first call is with SES."""
         carrier = post.carrier
         assert isinstance(carrier, Held)
@@ -619,7 +631,7 @@ class TestInTheMiddle:
             carrier.go.set()
             done.result(timeout=20)
 
-    def test_a_stop_settles_the_call_and_parks_the_rest_at_once(self, held: Post) -> None:
+    def test_a_stop_settles_the_call_and_parks_the_rest_at_once(self, held: WorkerHarness) -> None:
         made = held.make(200)
         self.during_a_call(held, made, held.stopping.ask)
         totals = made.check_books()
@@ -628,7 +640,7 @@ class TestInTheMiddle:
 
     @pytest.mark.parametrize("action", ["pause", "cancel"])
     def test_a_pause_or_cancel_lets_no_further_call_go(
-        self, held: Post, settings: Settings, action: str
+        self, held: WorkerHarness, settings: Settings, action: str
     ) -> None:
         made = held.make(200)
         steering = Campaigns(made.store, settings.store)
@@ -641,7 +653,9 @@ class TestInTheMiddle:
             assert made.field("finished_at")
         assert held.used == 50
 
-    def test_a_zombie_whose_batch_was_taken_stops_and_settles_nothing(self, held: Post) -> None:
+    def test_a_zombie_whose_batch_was_taken_stops_and_settles_nothing(
+        self, held: WorkerHarness
+    ) -> None:
         made = held.make(200)
 
         def another_takes_it() -> None:
@@ -679,10 +693,10 @@ class TestRedisAway:
         own.stop()
 
     @pytest.fixture
-    def away(self, server: RedisServer, settings: Settings) -> Iterator[Post]:
+    def away(self, server: RedisServer, settings: Settings) -> Iterator[WorkerHarness]:
         redis = msgspec.structs.replace(settings.redis, url=server.url, timeout_seconds=0.3)
         store = Store(redis)
-        post = Post(store, quick(msgspec.structs.replace(settings, redis=redis)), Held())
+        post = WorkerHarness(store, quick(msgspec.structs.replace(settings, redis=redis)), Held())
         post.allow()
         yield post
         post.close()
@@ -690,7 +704,7 @@ class TestRedisAway:
 
     @pytest.mark.parametrize("trouble", ["stopped", "frozen", "read only", "full"])
     def test_in_the_middle_of_a_batch_it_is_waited_for(
-        self, away: Post, server: RedisServer, trouble: str
+        self, away: WorkerHarness, server: RedisServer, trouble: str
     ) -> None:
         begin, end = {
             "stopped": (server.stop, server.start),
@@ -721,7 +735,7 @@ class TestRedisAway:
         assert made.check_books().accepted == 300
 
     def test_a_campaign_new_to_the_worker_is_waited_for_too(
-        self, away: Post, server: RedisServer
+        self, away: WorkerHarness, server: RedisServer
     ) -> None:
         made, carrier = away.make(3), away.carrier
         assert isinstance(carrier, Held)
@@ -737,7 +751,7 @@ class TestRedisAway:
 
     @pytest.mark.parametrize("trouble", ["connections cut", "script cache flushed"])
     def test_what_passes_at_once_is_not_noticed(
-        self, away: Post, server: RedisServer, trouble: str
+        self, away: WorkerHarness, server: RedisServer, trouble: str
     ) -> None:
         made, carrier = away.make(300), away.carrier
         assert isinstance(carrier, Held)
@@ -759,7 +773,7 @@ class TestRedisAway:
         redis = msgspec.structs.replace(settings.redis, url=server.url, timeout_seconds=0.2)
         changed = quick(msgspec.structs.replace(settings, redis=redis), grace_seconds=0.5)
         store, carrier = Store(redis), Held()
-        post = Post(store, changed, carrier)
+        post = WorkerHarness(store, changed, carrier)
         post.allow()
         made = post.make(100)
         with ThreadPoolExecutor(1) as worker:

@@ -13,11 +13,11 @@ from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.report import Reports
 from postroom.store.suppression import Suppression
-from tests.support.campaigns import ACCOUNT, Made
+from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.post import Post, quick
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
+from tests.support.worker_harness import WorkerHarness, quick
 from worker.sending.retry import store_waits
 from worker.sending.suppression_check import SuppressionCheck
 from worker.ses.verdict import Kind
@@ -25,7 +25,7 @@ from worker.ses.verdict import Kind
 GONE = "user2@example.org"
 
 
-def outcome(made: Made, address: str) -> Outcome:
+def outcome(made: PreparedCampaign, address: str) -> Outcome:
     [row] = [row for row in Reports(made.store).rows(made.id) if row.email == address]
     return row.outcome
 
@@ -34,7 +34,7 @@ def outcome(made: Made, address: str) -> Outcome:
 def test_is_settled_as_suppressed_and_uses_no_budget(
     store: Store, settings: Settings, mode: str
 ) -> None:
-    post = Post(store, quick(settings), FakeCarrier(), mode=mode)
+    post = WorkerHarness(store, quick(settings), FakeCarrier(), mode=mode)
     post.allow(rate=40.0)
     made = post.make(5)
     Suppression(store).add(GONE, "unsubscribed")
@@ -50,7 +50,7 @@ def test_is_settled_as_suppressed_and_uses_no_budget(
     post.close()
 
 
-def test_a_whole_batch_of_them_makes_no_call(post: Post, store: Store) -> None:
+def test_a_whole_batch_of_them_makes_no_call(post: WorkerHarness, store: Store) -> None:
     made = post.make(3)
     for address in made.addresses:
         Suppression(store).add(address, "unsubscribed")
@@ -61,7 +61,7 @@ def test_a_whole_batch_of_them_makes_no_call(post: Post, store: Store) -> None:
 
 
 def test_a_message_that_was_handed_in_before_is_not_sent(
-    post: Post, client: Postroom, carrier: FakeCarrier
+    post: WorkerHarness, client: Postroom, carrier: FakeCarrier
 ) -> None:
     message = client.send("news", Message(subject="Hi", text="Hi"), Recipient(GONE)).id
     client.suppress(GONE, "unsubscribed")
@@ -71,7 +71,7 @@ def test_a_message_that_was_handed_in_before_is_not_sent(
 
 
 def test_who_is_tried_again_or_resumed_is_asked_about_again(
-    post: Post, store: Store, settings: Settings
+    post: WorkerHarness, store: Store, settings: Settings
 ) -> None:
     made = post.make(5)
     post.carrier.end_next_call(Kind.STOP_CAMPAIGN, "something is wrong")

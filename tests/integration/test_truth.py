@@ -11,9 +11,9 @@ from postroom.model import Lane, Message, Outcome, Settled, State, Status
 from postroom.store import presence
 from postroom.store.connection import Store
 from postroom.store.presence import About
-from tests.support.campaigns import ACCOUNT, Made
-from tests.support.post import Post
+from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.waiting import wait_until
+from tests.support.worker_harness import WorkerHarness
 
 SLOTS = {Lane.BULK: 1, Lane.TRANSACTIONAL: 1}
 
@@ -23,7 +23,7 @@ def rewritten(store: Store) -> bool:
     return not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]
 
 
-def going(post: Post, recipients: int = 1000, **more: Any) -> Made:
+def going(post: WorkerHarness, recipients: int = 1000, **more: Any) -> PreparedCampaign:
     """A campaign in line, and a worker for it."""
     post.dispatch.announce("w:1", SLOTS)
     made = post.make(recipients, **more)
@@ -31,7 +31,7 @@ def going(post: Post, recipients: int = 1000, **more: Any) -> Made:
     return made
 
 
-def accepted(made: Made, post: Post, number: int, count: int) -> None:
+def accepted(made: PreparedCampaign, post: WorkerHarness, number: int, count: int) -> None:
     """Let SES take some of a batch."""
     claim = post.ledger.claim(made.ref(number), owner="me")
     indexes = claim.open()[:count]
@@ -40,7 +40,7 @@ def accepted(made: Made, post: Post, number: int, count: int) -> None:
     post.ledger.leave(claim)
 
 
-def sampled(made: Made, store: Store, *, since: float, count: int) -> None:
+def sampled(made: PreparedCampaign, store: Store, *, since: float, count: int) -> None:
     """Pretend that the first of the last samples was taken so long ago."""
     then = store.seconds() - since
     made.set(sample=f"{then:.3f}|{count} {then:.3f}|{count}", started_at=then - 1000)
@@ -48,14 +48,14 @@ def sampled(made: Made, store: Store, *, since: float, count: int) -> None:
 
 class TestRate:
     def test_is_that_of_the_last_seconds_whatever_was_before(
-        self, post: Post, client: Postroom, store: Store
+        self, post: WorkerHarness, client: Postroom, store: Store
     ) -> None:
         made = going(post)
         accepted(made, post, 0, 400)
         sampled(made, store, since=10, count=200)
         assert client.status(made.id).achieved_rate == pytest.approx(20, rel=0.1)
 
-    def test_is_kept_by_those_who_settle(self, post: Post, store: Store) -> None:
+    def test_is_kept_by_those_who_settle(self, post: WorkerHarness, store: Store) -> None:
         made = going(post)
         accepted(made, post, 0, 50)
         first = made.field("sample")
@@ -67,7 +67,9 @@ class TestRate:
         assert made.field("sample").split()[0] == kept
         assert made.field("sample").endswith("|150")
 
-    def test_begins_anew_after_a_silence(self, post: Post, client: Postroom, store: Store) -> None:
+    def test_begins_anew_after_a_silence(
+        self, post: WorkerHarness, client: Postroom, store: Store
+    ) -> None:
         made = going(post)
         accepted(made, post, 0, 50)
         sampled(made, store, since=3600, count=50)
@@ -78,7 +80,7 @@ class TestRate:
         assert last.endswith("|100")
 
     def test_is_never_above_what_was_allowed(
-        self, post: Post, client: Postroom, store: Store
+        self, post: WorkerHarness, client: Postroom, store: Store
     ) -> None:
         post.allow(rate=50)
         made = going(post)
@@ -86,7 +88,7 @@ class TestRate:
         sampled(made, store, since=9, count=0)
         assert client.status(made.id).achieved_rate == 50
 
-    def test_of_a_moment_is_not_told(self, post: Post, client: Postroom) -> None:
+    def test_of_a_moment_is_not_told(self, post: WorkerHarness, client: Postroom) -> None:
         made = going(post, 5)
         accepted(made, post, 0, 3)
         assert client.status(made.id).achieved_rate == 0.0
@@ -96,7 +98,7 @@ class TestRate:
 
 
 class TestReason:
-    def test_is_that_no_worker_is_there(self, post: Post, client: Postroom) -> None:
+    def test_is_that_no_worker_is_there(self, post: WorkerHarness, client: Postroom) -> None:
         made = going(post)
         assert client.status(made.id).reason == ""
         post.dispatch.retire("w:1")
@@ -105,12 +107,16 @@ class TestReason:
         assert status.reason == "no worker is there: celery -A worker.app worker"
         assert status.eta_seconds is None
 
-    def test_is_that_no_worker_serves_the_account(self, post: Post, client: Postroom) -> None:
+    def test_is_that_no_worker_serves_the_account(
+        self, post: WorkerHarness, client: Postroom
+    ) -> None:
         made = going(post)
         post.dispatch.announce("w:1", SLOTS, serving=[])
         assert "can send for account main" in client.status(made.id).reason
 
-    def test_is_that_no_producer_is_there(self, post: Post, client: Postroom, store: Store) -> None:
+    def test_is_that_no_producer_is_there(
+        self, post: WorkerHarness, client: Postroom, store: Store
+    ) -> None:
         made = post.make(5, split=False)
         assert "no producer is there: celery" in client.status(made.id).reason
         presence.announce_producer(store, "p:1", About())
@@ -118,17 +124,19 @@ class TestReason:
 
 
 class TestEta:
-    def seconds(self, client: Postroom, made: Made) -> float | None:
+    def seconds(self, client: Postroom, made: PreparedCampaign) -> float | None:
         status: Status = client.status(made.id)
         return status.eta_seconds
 
     def test_goes_by_what_is_allowed_until_a_rate_is_known(
-        self, post: Post, client: Postroom
+        self, post: WorkerHarness, client: Postroom
     ) -> None:
         post.allow(rate=50)
         assert self.seconds(client, going(post)) == pytest.approx(20, rel=0.05)
 
-    def test_is_unknown_while_a_person_must_act(self, post: Post, client: Postroom) -> None:
+    def test_is_unknown_while_a_person_must_act(
+        self, post: WorkerHarness, client: Postroom
+    ) -> None:
         made = going(post)
         client.pause(made.id)
         assert self.seconds(client, made) is None
@@ -136,19 +144,21 @@ class TestEta:
         client.pause_account(ACCOUNT)
         assert self.seconds(client, made) is None
 
-    def test_knows_when_the_account_goes_on(self, post: Post, client: Postroom) -> None:
+    def test_knows_when_the_account_goes_on(self, post: WorkerHarness, client: Postroom) -> None:
         post.allow(rate=50)
         made = going(post)
         post.dispatch.hold(ACCOUNT, Lane.BULK, seconds=3600, reason="quota spent")
         assert self.seconds(client, made) == pytest.approx(3620, abs=2)
 
-    def test_knows_when_it_starts(self, post: Post, client: Postroom, store: Store) -> None:
+    def test_knows_when_it_starts(
+        self, post: WorkerHarness, client: Postroom, store: Store
+    ) -> None:
         post.allow(rate=50)
         made = going(post, send_at=utc(store.seconds() + 600))
         assert self.seconds(client, made) == pytest.approx(620, abs=2)
 
 
-def test_an_account_has_one_answer_to_when_it_goes_on(post: Post) -> None:
+def test_an_account_has_one_answer_to_when_it_goes_on(post: WorkerHarness) -> None:
     for seconds in (600.0, 30.0):
         post.dispatch.hold(ACCOUNT, Lane.BULK, seconds=seconds, reason=f"for {seconds:g}")
     held = post.dispatch.held(ACCOUNT, Lane.BULK)
@@ -156,7 +166,7 @@ def test_an_account_has_one_answer_to_when_it_goes_on(post: Post) -> None:
     assert held[0] == "for 600"
 
 
-def test_where_no_quota_is_set_nothing_is_said_of_it(post: Post, settings: Any) -> None:
+def test_where_no_quota_is_set_nothing_is_said_of_it(post: WorkerHarness, settings: Any) -> None:
     post.allow(rate=50)
     made = going(post)
     quota = Quota(made.id, settings)
@@ -173,7 +183,7 @@ class TestDoctor:
         return {one.where: one.command for one in client.examine()}
 
     def test_tells_that_no_producer_is_there_and_repairs_nothing(
-        self, post: Post, client: Postroom, store: Store
+        self, post: WorkerHarness, client: Postroom, store: Store
     ) -> None:
         made = post.make(5, split=False)
         made.set(split_until="1", sealed_at="1")
@@ -215,7 +225,7 @@ class TestDoctor:
         assert command.endswith(" config set appendonly yes")
 
     def test_does_not_advise_to_resume_what_was_refused_as_a_whole(
-        self, post: Post, client: Postroom
+        self, post: WorkerHarness, client: Postroom
     ) -> None:
         made = going(post, 5)
         post.ledger.halt(made.id, "row 3: no @ in the address; strict: nothing was sent")
@@ -229,7 +239,7 @@ def test_a_message_to_somebody_suppressed_ends_at_once(client: Postroom, store: 
     assert not store.client.sismember(store.keys.live, sent.id)
 
 
-def test_ps_tells_of_every_process(post: Post, client: Postroom, store: Store) -> None:
+def test_ps_tells_of_every_process(post: WorkerHarness, client: Postroom, store: Store) -> None:
     post.worker.heartbeat(4).beat()
     presence.announce_producer(store, "here:7", About(slots=2, busy=1, version="1"))
     producer, worker = client.processes()

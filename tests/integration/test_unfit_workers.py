@@ -12,7 +12,7 @@ from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from tests.chaos.rig import Rig, Shape
 from tests.support import campaigns
-from tests.support.campaigns import Made
+from tests.support.campaigns import PreparedCampaign
 from tests.support.waiting import wait_until
 
 NO_CREDENTIALS = (
@@ -22,7 +22,7 @@ NO_CREDENTIALS = (
 KEY = "[default]\naws_access_key_id = {}\naws_secret_access_key = s\n"
 LOCAL, SECOND = AccountName("local"), AccountName("second")
 
-MakeMade = Callable[..., Made]
+MakeMade = Callable[..., PreparedCampaign]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def store(rig: Rig) -> Iterator[Store]:
 def make(rig: Rig, store: Store) -> MakeMade:
     """Make a campaign that is split, and put it in line."""
 
-    def made(recipients: int, *, batch_size: int = 50, **more: object) -> Made:
+    def made(recipients: int, *, batch_size: int = 50, **more: object) -> PreparedCampaign:
         given = {"account": LOCAL, "batch_size": batch_size, **more}
         one = campaigns.make(store, rig.settings, recipients, **given)
         Dispatch(store, rig.settings).wake(one.route)
@@ -80,7 +80,7 @@ def start(rig: Rig, store: Store, *environs: tuple[str, ...]) -> None:
     )
 
 
-def finish(rig: Rig, *made: Made) -> None:
+def finish(rig: Rig, *made: PreparedCampaign) -> None:
     for one in made:
         wait_until(
             lambda one=one: rig.post.status(one.id).state is State.FINISHED, "it is finished"

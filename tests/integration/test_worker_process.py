@@ -14,15 +14,15 @@ from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from tests.chaos.rig import Rig, Shape
 from tests.support import campaigns
-from tests.support.campaigns import Made
+from tests.support.campaigns import PreparedCampaign
 from tests.support.waiting import wait_until
 
 SLOTS, CALL = 4, 50
-MakeMade = Callable[..., Made]
+MakeMade = Callable[..., PreparedCampaign]
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[Rig]:
+def harness() -> Iterator[Rig]:
     shape = Shape(
         workers=2,
         producers=0,
@@ -35,14 +35,14 @@ def house() -> Iterator[Rig]:
 
 
 @pytest.fixture
-def rig(house: Rig) -> Rig:
+def rig(harness: Rig) -> Rig:
     """Two workers, and a local SES to which nothing is wrong."""
-    house.disarm()
-    house.ses_settings(latency_ms=100.0, latency_jitter_ms=0.0, access_keys=[])
-    while len(house.workers) < 2:
-        house.start_worker()
-    house.until(lambda: house.workers_there() >= 2, "two workers are there")
-    return house
+    harness.disarm()
+    harness.ses_settings(latency_ms=100.0, latency_jitter_ms=0.0, access_keys=[])
+    while len(harness.workers) < 2:
+        harness.start_worker()
+    harness.until(lambda: harness.workers_there() >= 2, "two workers are there")
+    return harness
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def store(rig: Rig) -> Iterator[Store]:
 def make(rig: Rig, store: Store) -> MakeMade:
     """Make a campaign that is split, and put it in line."""
 
-    def made(recipients: int = 1000, *, batch_size: int = 100, **more: object) -> Made:
+    def made(recipients: int = 1000, *, batch_size: int = 100, **more: object) -> PreparedCampaign:
         one = campaigns.make(
             store,
             rig.settings,
@@ -71,19 +71,19 @@ def make(rig: Rig, store: Store) -> MakeMade:
     return made
 
 
-def over(rig: Rig, made: Made) -> bool:
+def over(rig: Rig, made: PreparedCampaign) -> bool:
     return rig.post.status(made.id).state is State.FINISHED
 
 
-def under_way(rig: Rig, made: Made, share: float = 0.2) -> bool:
+def under_way(rig: Rig, made: PreparedCampaign, share: float = 0.2) -> bool:
     return made.totals().accepted >= share * len(made.addresses)
 
 
-def finish(rig: Rig, made: Made, *, seconds: float = 60) -> None:
+def finish(rig: Rig, made: PreparedCampaign, *, seconds: float = 60) -> None:
     wait_until(lambda: over(rig, made), "the campaign is finished", seconds=seconds)
 
 
-def assert_everybody_once(rig: Rig, made: Made) -> None:
+def assert_everybody_once(rig: Rig, made: PreparedCampaign) -> None:
     assert rig.accepted(made.id) == dict.fromkeys(made.addresses, 1)
     assert made.check_books().accepted == len(made.addresses)
 

@@ -34,7 +34,7 @@ from postroom.store.dispatch import Dispatch
 from postroom.store.ledger import Claim, Ledger, NotClaimed
 from postroom.store.live import Live
 from tests.support import campaigns
-from tests.support.campaigns import ACCOUNT, Made
+from tests.support.campaigns import ACCOUNT, PreparedCampaign
 
 RECIPIENTS, BATCH = 5, 3
 LATER_SECONDS = 200
@@ -99,7 +99,7 @@ class Books(RuleBasedStateMachine):
         self.ses: Counter[tuple[int, int]] = Counter()
         self.known: set[tuple[int, int]] = set()
         """Who is accepted by the word of a worker that settled it."""
-        self.made: Made = campaigns.make(
+        self.made: PreparedCampaign = campaigns.make(
             store, settings, RECIPIENTS, batch_size=BATCH, on_ambiguous=policy
         )
         self._allow()

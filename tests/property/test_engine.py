@@ -53,10 +53,10 @@ from tests.support.interrupted import (
     ReplyLostError,
     Watch,
 )
-from tests.support.post import quick
 from tests.support.scripted_ses import ANSWERS, ScriptedSes
+from tests.support.worker_harness import quick
 from worker import runtime
-from worker.sending.calls import Posting
+from worker.sending.calls import CompiledCampaign
 from worker.sending.retry import store_waits
 from worker.sending.suppression_check import SuppressionCheck
 from worker.stopping import Stopping
@@ -221,7 +221,7 @@ class Engine:
         self.janitor = Janitor(
             live=Live(store),
             steering=self.steering,
-            books=Ledger.by(store, self.settings),
+            books=Ledger.from_settings(store, self.settings),
             line=self.line,
             publisher=self.broker,
         )
@@ -553,8 +553,8 @@ class Engine:
             return
         now = self.store.seconds()
         for one in self._present():
-            standing = self.steering.standing(one.id)
-            out = self.store.keys.dispatch(f"out:{standing.lane}")
+            info = self.steering.info(one.id)
+            out = self.store.keys.dispatch(f"out:{info.lane}")
             for number, record in self.store.client.hgetall(
                 self.store.keys.campaign(one.id).leases
             ).items():
@@ -562,7 +562,7 @@ class Engine:
                 holder = owner.rpartition(":")[0]
                 if holder not in self.at_work or float(till or 0) <= now:
                     continue
-                member = f"{standing.account}|{standing.lane}|{one.id}|{number.decode()}"
+                member = f"{info.account}|{info.lane}|{one.id}|{number.decode()}"
                 if self.store.client.zscore(out, member) is None:
                     self.faults.append(f"batch {number!r} of {one.id} is held and not out")
 
@@ -581,7 +581,7 @@ class Engine:
             pass
 
     def _wake(self, campaign_id: CampaignId) -> None:
-        if route := self.steering.standing(campaign_id).route(campaign_id):
+        if route := self.steering.info(campaign_id).route(campaign_id):
             self.line.wake(route)
 
     def _earlier(self, key: str) -> None:
@@ -600,7 +600,7 @@ class Engine:
         return self.store.client.get(self.store.keys.campaign(campaign_id).ledger) or b""
 
     def _batch_size(self, campaign_id: CampaignId) -> int:
-        return self.steering.standing(campaign_id).batch_size
+        return self.steering.info(campaign_id).batch_size
 
     def _allow(self) -> None:
         for account in SENDERS.values():
@@ -627,10 +627,10 @@ class Engine:
         store = InterruptedStore(self.settings.redis, watch)
         built = runtime.build(self.settings, stopping=stopping, store=store)
         process = Process(built, watch, stopping)
-        compiled = built.postings
+        cached = built.cache
 
-        def posting(campaign_id: CampaignId) -> Posting:
-            made = compiled(campaign_id)
+        def compiled(campaign_id: CampaignId) -> CompiledCampaign:
+            made = cached(campaign_id)
             delivery = dataclasses.replace(made.delivery, carrier=self.ses, mode=self.mode)
             return dataclasses.replace(made, delivery=delivery)
 
@@ -642,7 +642,7 @@ class Engine:
         )
         sender = dataclasses.replace(
             built.sender,
-            postings=posting,
+            cache=compiled,
             caller=caller,
             clock=process.ticks,
             slice_seconds=CALLS_A_SLICE + 0.5,
@@ -651,7 +651,7 @@ class Engine:
             built,
             name=f"{name}:{id(process)}",
             sender=sender,
-            postings=posting,
+            cache=compiled,
             publisher=self.broker,
         )
         return process

@@ -13,7 +13,7 @@ from postroom.errors import BadInputError
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from producers.producer import Producer
-from tests.support.office import Office, campaign
+from tests.support.client_harness import ClientHarness, campaign
 
 ADDRESSES = st.one_of(
     st.integers(0, 30).map(lambda n: f"person{n}@x.example"),
@@ -70,37 +70,37 @@ def expected(kind: str, rows: list[tuple[str, str]]) -> Counter[str]:
     deaths=st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=4),
 )
 def test_batches_partition_the_good_recipients(
-    office: Office,
+    harness: ClientHarness,
     kind: str,
     rows: list[tuple[str, str]],
     batch_size: int,
     suppressed: set[int],
     deaths: list[tuple[int, bool]],
 ) -> None:
-    office.store.client.flushall()
+    harness.store.client.flushall()
     for number in suppressed:
-        office.post.suppress(f"person{number}@x.example", "bounced")
+        harness.post.suppress(f"person{number}@x.example", "bounced")
     sent = expected(kind, rows)
     if kind == "jsonl" and rows and not sent:
         with pytest.raises(BadInputError, match="none of"):
-            office.post.submit(campaign(batch_size=batch_size), **written(kind, rows))
+            harness.post.submit(campaign(batch_size=batch_size), **written(kind, rows))
         return
-    campaign_id = office.post.submit(campaign(batch_size=batch_size), **written(kind, rows)).id
-    own = office.store.keys.campaign(campaign_id).campaign
+    campaign_id = harness.post.submit(campaign(batch_size=batch_size), **written(kind, rows)).id
+    own = harness.store.keys.campaign(campaign_id).campaign
     for at, after in deaths:
         try:
-            Producer(office.settings, Mortal(office.settings, at, after=after), office.stop).split(
-                campaign_id
-            )
+            Producer(
+                harness.settings, Mortal(harness.settings, at, after=after), harness.stop
+            ).split(campaign_id)
         except Killed:
-            office.checked(campaign_id)
-            office.store.client.hset(own, "split_until", "1")
-    totals = office.split(campaign_id).totals
-    assert Counter(office.emails(campaign_id)) == sent
+            harness.checked(campaign_id)
+            harness.store.client.hset(own, "split_until", "1")
+    totals = harness.split(campaign_id).totals
+    assert Counter(harness.emails(campaign_id)) == sent
     assert totals.total == sent.total()
     assert totals.suppressed == sum(normal(one) in marked(suppressed) for one in sent)
     assert totals.invalid + totals.duplicate == counted_rows(kind, rows) - totals.total
-    noted = [bad.row for bad in office.post.bad_rows(campaign_id)]
+    noted = [bad.row for bad in harness.post.bad_rows(campaign_id)]
     assert noted == sorted(noted)
     assert len(noted) == totals.invalid + totals.duplicate
 

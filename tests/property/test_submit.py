@@ -19,7 +19,7 @@ from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.submit_keys import SILENCE_SECONDS
 from postroom.submission.submitter import Submitter
-from tests.support.office import campaign
+from tests.support.client_harness import campaign
 
 KEY = "spring"
 Step = Callable[[Submitter, str | None], Submission]

@@ -33,7 +33,7 @@ SENDER = SenderName("news")
 
 
 @dataclass(frozen=True)
-class Made:
+class PreparedCampaign:
     """A campaign that may be sent."""
 
     id: CampaignId
@@ -101,7 +101,7 @@ def make(
     account: AccountName = ACCOUNT,
     sender: SenderName = SENDER,
     **more: Any,
-) -> Made:
+) -> PreparedCampaign:
     """Submit and split a campaign, as client and producers do."""
     campaign = Campaign(
         name="Autumn",
@@ -125,7 +125,7 @@ def make(
         weight=weight,
         batch_size=batch_size,
     )
-    return Made(campaign_id, route, tuple(one.email for one in given), store)
+    return PreparedCampaign(campaign_id, route, tuple(one.email for one in given), store)
 
 
 def people(count: int) -> list[Recipient]:

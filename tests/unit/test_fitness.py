@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from postroom.model import AccountName, SenderName
-from postroom.store.presence import Worker
+from postroom.store.presence import RunningWorker
 from worker.fitness import Fitness
 
 MAIN, OTHER = AccountName("main"), AccountName("other")
@@ -21,11 +21,11 @@ class Time:
 
 
 @dataclass
-class House:
+class FitnessHarness:
     """This worker and those beside it."""
 
     time: Time = field(default_factory=Time)
-    beside: list[Worker] = field(default_factory=list)
+    beside: list[RunningWorker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fitness = self.worker("here:1")
@@ -37,7 +37,7 @@ class House:
 
     def announce(self, *workers: tuple[str, Fitness]) -> None:
         self.beside = [
-            Worker(
+            RunningWorker(
                 name=name,
                 accounts=one.accounts,
                 serving=one.serving(),
@@ -48,67 +48,71 @@ class House:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def harness() -> FitnessHarness:
+    return FitnessHarness()
 
 
-def test_an_account_that_the_settings_do_not_have_is_not_served(house: House) -> None:
-    assert house.fitness.serves(MAIN)
-    assert not house.fitness.serves(OTHER)
-    assert "no account 'other'" in house.fitness.reason(OTHER)
+def test_an_account_that_the_settings_do_not_have_is_not_served(harness: FitnessHarness) -> None:
+    assert harness.fitness.serves(MAIN)
+    assert not harness.fitness.serves(OTHER)
+    assert "no account 'other'" in harness.fitness.reason(OTHER)
 
 
-def test_trouble_takes_it_out_of_the_account_and_is_tried_again_ever_later(house: House) -> None:
-    house.fitness.fails(MAIN, "no credentials")
-    assert (house.fitness.serves(MAIN), house.fitness.serving()) == (False, frozenset())
+def test_trouble_takes_it_out_of_the_account_and_is_tried_again_ever_later(
+    harness: FitnessHarness,
+) -> None:
+    harness.fitness.fails(MAIN, "no credentials")
+    assert (harness.fitness.serves(MAIN), harness.fitness.serving()) == (False, frozenset())
     waited = []
     for _ in range(6):
-        begun = house.time.now
-        while not house.fitness.retry(MAIN):
-            house.time.now += 1
-        house.fitness.fails(MAIN, "no credentials")
-        waited.append(house.time.now - begun)
+        begun = harness.time.now
+        while not harness.fitness.retry(MAIN):
+            harness.time.now += 1
+        harness.fitness.fails(MAIN, "no credentials")
+        waited.append(harness.time.now - begun)
     assert waited == [5, 10, 20, 40, 60, 60]
 
 
-def test_mended_it_serves_again(house: House) -> None:
-    house.fitness.fails(MAIN, "no credentials")
-    house.fitness.mended(MAIN)
-    assert house.fitness.serves(MAIN)
-    assert house.fitness.troubles() == []
-    assert not house.fitness.retry(MAIN)
+def test_mended_it_serves_again(harness: FitnessHarness) -> None:
+    harness.fitness.fails(MAIN, "no credentials")
+    harness.fitness.mended(MAIN)
+    assert harness.fitness.serves(MAIN)
+    assert harness.fitness.troubles() == []
+    assert not harness.fitness.retry(MAIN)
 
 
-def test_trouble_that_comes_back_at_once_was_never_gone(house: House) -> None:
-    house.fitness.fails(MAIN, "no credentials")
-    house.time.now += 50
-    house.fitness.mended(MAIN)
-    house.time.now += 50
-    house.fitness.fails(MAIN, "no credentials")
-    [trouble] = house.fitness.troubles()
+def test_trouble_that_comes_back_at_once_was_never_gone(harness: FitnessHarness) -> None:
+    harness.fitness.fails(MAIN, "no credentials")
+    harness.time.now += 50
+    harness.fitness.mended(MAIN)
+    harness.time.now += 50
+    harness.fitness.fails(MAIN, "no credentials")
+    [trouble] = harness.fitness.troubles()
     assert trouble.seconds == 100
 
 
-def test_an_unknown_sender_ails_that_sender_alone(house: House) -> None:
-    house.fitness.fails(MAIN, "no such sender", NEWS)
-    assert not house.fitness.serves(MAIN, NEWS)
-    assert house.fitness.serves(MAIN)
-    house.time.now += 1000
-    assert house.fitness.troubles() == []
+def test_an_unknown_sender_ails_that_sender_alone(harness: FitnessHarness) -> None:
+    harness.fitness.fails(MAIN, "no such sender", NEWS)
+    assert not harness.fitness.serves(MAIN, NEWS)
+    assert harness.fitness.serves(MAIN)
+    harness.time.now += 1000
+    assert harness.fitness.troubles() == []
 
 
-def test_nobody_can_send_once_every_worker_has_long_had_the_trouble(house: House) -> None:
-    one, two, other = house.fitness, house.worker("there:2"), house.worker("there:3", OTHER)
+def test_nobody_can_send_once_every_worker_has_long_had_the_trouble(
+    harness: FitnessHarness,
+) -> None:
+    one, two, other = harness.fitness, harness.worker("there:2"), harness.worker("there:3", OTHER)
     workers = (("here:1", one), ("there:2", two), ("there:3", other))
     one.fails(MAIN, "no credentials")
-    house.time.now += 121
-    house.announce(*workers)
+    harness.time.now += 121
+    harness.announce(*workers)
     assert not one.nobody_can(MAIN)
     two.fails(MAIN, "no credentials")
-    house.time.now += 60
-    house.announce(*workers)
+    harness.time.now += 60
+    harness.announce(*workers)
     assert not one.nobody_can(MAIN)
-    house.time.now += 61
-    house.announce(*workers)
+    harness.time.now += 61
+    harness.announce(*workers)
     assert one.nobody_can(MAIN)
     assert not one.nobody_can(MAIN, NEWS)

@@ -31,7 +31,7 @@ class Purse:
 
 def take(*answers: Grant | Wait, slept: list[float]) -> Grant:
     limiter = Limiter(
-        purse=Purse(*answers),
+        token_source=Purse(*answers),
         sleep=slept.append,
         stopping=lambda: False,
         max_wait_seconds=5.0,
@@ -63,28 +63,28 @@ def test_a_long_or_unknown_wait_is_not_sat_out_with_a_batch_in_hand(
 class TestLeavingTheLine:
     """Whoever stands in the line is reckoned with by all behind: nobody stays there for nothing."""
 
-    def limiter(self, purse: Purse, *stops: bool) -> Limiter:
+    def limiter(self, token_source: Purse, *stops: bool) -> Limiter:
         stopping = iter(stops)
         return Limiter(
-            purse=purse,
+            token_source=token_source,
             sleep=lambda _: None,
             stopping=lambda: next(stopping, False),
             max_wait_seconds=5.0,
         )
 
     def test_when_the_process_stops(self) -> None:
-        purse = Purse(wait(Why.RATE, 0.5))
+        token_source = Purse(wait(Why.RATE, 0.5))
         with pytest.raises(BudgetExhaustedError, match="stopping"):
-            self.limiter(purse, False, True).take(AccountName("main"), ASK)
-        assert purse.withdrawn == [ASK.waiter]
+            self.limiter(token_source, False, True).take(AccountName("main"), ASK)
+        assert token_source.withdrawn == [ASK.waiter]
 
     def test_when_others_overtook_for_too_long(self) -> None:
-        purse = Purse(*[wait(Why.RATE, 4.0)] * 3)
+        token_source = Purse(*[wait(Why.RATE, 4.0)] * 3)
         with pytest.raises(BudgetExhaustedError, match="send rate"):
-            self.limiter(purse).take(AccountName("main"), ASK)
-        assert purse.withdrawn == [ASK.waiter]
+            self.limiter(token_source).take(AccountName("main"), ASK)
+        assert token_source.withdrawn == [ASK.waiter]
 
     def test_not_with_a_grant(self) -> None:
-        purse = Purse(wait(Why.RATE, 0.5), Grant(recipients=1, stamp="1", holds=1))
-        self.limiter(purse).take(AccountName("main"), ASK)
-        assert purse.withdrawn == []
+        token_source = Purse(wait(Why.RATE, 0.5), Grant(recipients=1, stamp="1", holds=1))
+        self.limiter(token_source).take(AccountName("main"), ASK)
+        assert token_source.withdrawn == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.content.template import Message, UnrenderableError
+from postroom.content.template import RenderedMail, UnrenderableError
 from postroom.errors import BadInputError
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Sender
@@ -34,7 +34,7 @@ def to(email: str = "ana@example.org", **fields: Any) -> Recipient:
     return Recipient(email, fields)
 
 
-def as_ses_would(made: Mailing, entry: BulkEntry) -> Message:
+def as_ses_would(made: Mailing, entry: BulkEntry) -> RenderedMail:
     """Substitute each placeholder once, as SES does."""
     values = json.loads(entry.data)
 
@@ -45,12 +45,12 @@ def as_ses_would(made: Mailing, entry: BulkEntry) -> Message:
 
     template = made.template
     headers = template.headers + entry.headers
-    return Message(
+    return RenderedMail(
         filled(template.subject) or "", filled(template.html), filled(template.text), headers
     )
 
 
-def both_ways(made: Mailing, recipient: Recipient) -> tuple[Message, Message]:
+def both_ways(made: Mailing, recipient: Recipient) -> tuple[RenderedMail, RenderedMail]:
     return as_ses_would(made, made.bulk_entry(0, recipient)), made.message(recipient)
 
 

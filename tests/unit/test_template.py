@@ -6,7 +6,7 @@ import pytest
 
 from postroom.content.fields import fields_of
 from postroom.content.sandbox import Field, plain_placeholders
-from postroom.content.template import Message, Templates, UnrenderableError, check
+from postroom.content.template import RenderedMail, Templates, UnrenderableError, check
 from postroom.errors import BadInputError
 from postroom.model import Campaign, Recipient, SenderName
 
@@ -16,7 +16,7 @@ def campaign(**parts: Any) -> Campaign:
     return Campaign(name="Autumn", sender=SenderName("news"), **made)
 
 
-def mail(email: str = "ana@example.org", /, *, to: dict[str, Any], **parts: Any) -> Message:
+def mail(email: str = "ana@example.org", /, *, to: dict[str, Any], **parts: Any) -> RenderedMail:
     templates = Templates(campaign(**parts))
     return templates.message(templates.values(Recipient(email, to)))
 

@@ -30,7 +30,7 @@ class _Streak:
     until: float = 0.0
 
 
-class Outage:
+class CircuitBreaker:
     """What one process has seen of each account; its threads share it."""
 
     def __init__(

@@ -2,47 +2,27 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
 from postroom.errors import BudgetExhaustedError, StoreUnavailableError, WorkerUnfitError
 from postroom.model import AccountName, Lane, SenderName
 from postroom.store.budget import Grant
+from postroom.store.dispatch import Dispatch
+from worker.account.poller import AccountPoller
+from worker.account.retrying import RetryingBudget
 from worker.fitness import Fitness
 
 log = structlog.get_logger()
 
 
-class Budgets(Protocol):
-    """The budgets, as far as the outcome of calls changes them."""
-
-    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None: ...
-    def throttled(self, account: AccountName, *, factor: float, refused: int) -> float: ...
-    def halt(self, account: AccountName, reason: str) -> None: ...
-    def stopped(self, account: AccountName) -> bool: ...
-
-
-class Holds(Protocol):
-    """The dispatcher, as far as it lets an account rest."""
-
-    def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None: ...
-    def let_go(self, account: AccountName) -> None: ...
-
-
-class QuotaReader(Protocol):
-    """Reads the quota from SES; `soon` asks it not to wait for its time."""
-
-    def soon(self, account: AccountName) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accounts:
+class AccountFeedback:
     """The door from the sender to budgets, dispatcher and quota."""
 
-    budgets: Budgets
-    holds: Holds
-    quota: QuotaReader
+    budgets: RetryingBudget
+    holds: Dispatch
+    quota: AccountPoller
     fitness: Fitness
     decrease: float
     refresh_seconds: float
@@ -110,4 +90,4 @@ class Accounts:
             for lane in Lane:
                 self.holds.hold(account, lane, seconds=2 * self.refresh_seconds, reason=reason)
             if not self.budgets.stopped(account):
-                self.holds.let_go(account)  # Resumed since it was found halted.
+                self.holds.release_hold(account)  # Resumed since it was found halted.

@@ -18,7 +18,7 @@ _WHY: Final = {
 _STOPPED: Final = frozenset({Why.HALTED, Why.PAUSED})
 
 
-class Purse(Protocol):
+class TokenSource(Protocol):
     """The budget, as far as the limiter asks it. Store errors are waited out behind it."""
 
     def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait: ...
@@ -29,7 +29,7 @@ class Purse(Protocol):
 class Limiter:
     """One process' door to the budgets of all accounts."""
 
-    purse: Purse
+    token_source: TokenSource
     sleep: Sleep
     stopping: Callable[[], bool]
     max_wait_seconds: float
@@ -44,7 +44,7 @@ class Limiter:
         """
         waited = 0.0
         while not self.stopping():
-            answer = self.purse.take(account, ask, max_wait_seconds=self.max_wait_seconds)
+            answer = self.token_source.take(account, ask, max_wait_seconds=self.max_wait_seconds)
             if isinstance(answer, Grant):
                 return answer
             if answer.why in _STOPPED:
@@ -54,11 +54,11 @@ class Limiter:
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=answer.seconds)
             if waited > self.max_wait_seconds:
                 # Overtaken again and again: the batch is put back before its lease lapses.
-                self.purse.withdraw(account, ask.waiter)
+                self.token_source.withdraw(account, ask.waiter)
                 raise BudgetExhaustedError(_WHY[answer.why], seconds=0.0)
             if before_waiting:
                 before_waiting()
             self.sleep(answer.seconds)
             waited += answer.seconds
-        self.purse.withdraw(account, ask.waiter)
+        self.token_source.withdraw(account, ask.waiter)
         raise BudgetExhaustedError("the worker is stopping", seconds=0.0)

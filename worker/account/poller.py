@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import structlog
@@ -14,11 +14,13 @@ from postroom.model import AccountName, Lane
 from postroom.settings import Account as AccountSettings
 from postroom.settings import Limiter as LimiterSettings
 from postroom.store.aliases import Aliases
-from postroom.store.budget import Allowance
+from postroom.store.budget import Allowance, Budget
+from postroom.store.dispatch import Dispatch
+from postroom.store.poll_lease import PollLease
 from worker.fitness import Fitness
 from worker.ses.account import AccountFacts, AccountUnreadableError
 from worker.ses.verdict import Kind
-from worker.ses.whose import Identity
+from worker.ses.whose import CallerIdentity
 
 log = structlog.get_logger()
 
@@ -30,27 +32,8 @@ _RECIPIENTS_PER_SLOT: Final = {Lane.BULK: 100, Lane.TRANSACTIONAL: 5}
 _UNLIMITED: Final = -1.0
 
 
-class Turns(Protocol):
-    """Whose turn it is to ask SES; never more than one call a second for all processes."""
-
-    def due(self, account: AccountName, *, every_seconds: float) -> bool: ...
-    def free(self, account: AccountName) -> bool: ...
-    def soon(self, account: AccountName) -> None: ...
-
-
-class Budgets(Protocol):
-    def observe(self, account: AccountName, allowance: Allowance) -> bool: ...
-    def halt(self, account: AccountName, reason: str) -> None: ...
-    def forget(self, account: AccountName) -> None: ...
-
-
-class Dispatching(Protocol):
-    def let_go(self, account: AccountName) -> None: ...
-    def limit(self, account: AccountName, lane: Lane, most: int) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaKeeper:
+class AccountPoller:
     """Reads every account when it is due. Call `tick` about once a second, in any process."""
 
     accounts: Mapping[AccountName, AccountSettings]
@@ -58,20 +41,20 @@ class QuotaKeeper:
     lease_seconds: float
     """Whoever has not renewed his claim for so long is dead, and his grants with him."""
     read: Callable[[AccountName], AccountFacts]
-    turns: Turns
-    budgets: Budgets
-    dispatch: Dispatching
+    turns: PollLease
+    budgets: Budget
+    dispatch: Dispatch
     fitness: Fitness
-    identity: Callable[[AccountName], Identity | None]
+    identity: Callable[[AccountName], CallerIdentity | None]
     aliases: Aliases
-    aside: Callable[[Callable[[], None]], None]
-    """Runs a reading, as `in_a_thread` does: SES may not answer for a long time."""
+    run: Callable[[Callable[[], None]], None]
+    """Runs a reading, as `run_in_thread` does: SES may not answer for a long time."""
 
     def tick(self) -> None:
         """Read what is due. Raises `StoreUnavailableError`; faults of SES are logged."""
         for account, settings in self.accounts.items():
             if self._due(account):
-                self.aside(partial(self._look, account, settings))
+                self.run(partial(self._look, account, settings))
 
     def _due(self, account: AccountName) -> bool:
         """Whether to read an account now: for all, or to see whether this host is well again."""
@@ -147,11 +130,11 @@ class QuotaKeeper:
             self.dispatch.limit(account, lane, 2 + int(allowance.rate / recipients))
         if self.budgets.observe(account, allowance):
             for one in self.aliases.sharing(account):
-                self.dispatch.let_go(one)
+                self.dispatch.release_hold(one)
             log.info("account.allows", account=account, rate=allowance.rate, quota=allowance.quota)
 
 
-def in_a_thread(look: Callable[[], None]) -> None:
+def run_in_thread(look: Callable[[], None]) -> None:
     """Let an account that hangs hold up neither the other accounts nor the upkeep."""
 
     def run() -> None:

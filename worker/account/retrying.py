@@ -16,7 +16,7 @@ from postroom.store.budget import Ask, Budget, Grant, Wait
 from postroom.store.ledger import Claim, Ledger
 
 
-class PatientBudget:
+class RetryingBudget:
     """The budget; a take that may have run is taken again, which errs on the safe side."""
 
     def __init__(self, budget: Budget, waiting: Retrying) -> None:
@@ -49,7 +49,7 @@ class PatientBudget:
         return self._budget.stopped(account)
 
 
-class PatientLedger:
+class RetryingLedger:
     """The ledger; every step of it may be repeated and changes the books once."""
 
     def __init__(self, ledger: Ledger, waiting: Retrying, *, settling: Retrying) -> None:

@@ -25,7 +25,7 @@ from postroom.model import BatchRef, CampaignId
 from postroom.store.dispatch import Dispatch, Route
 from worker.fitness import Fitness
 from worker.process.task_result import told
-from worker.sending.calls import Posting
+from worker.sending.calls import CompiledCampaign
 from worker.sending.sender import Sender, Sent
 
 log = structlog.get_logger()
@@ -46,12 +46,12 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
+class BatchLoop:
     """Works for the tasks of one process; its threads share it."""
 
     worker: str
     sender: Sender
-    postings: Callable[[CampaignId], Posting]
+    cache: Callable[[CampaignId], CompiledCampaign]
     dispatch: Dispatch
     publisher: Publisher
     slots: int
@@ -79,12 +79,12 @@ class Shift:
             following = self._next() if more else None
         self._release()
         if done[-1].handed_on:
-            self._step_aside()
+            self._leave_to_others()
         recipients = sum(sent.recipients for sent in done)
         words = told(done[0], batches=len(done), recipients=recipients)
         return Worked(recipients=recipients, told=words)
 
-    def _step_aside(self) -> None:
+    def _leave_to_others(self) -> None:
         """Rest, once a batch that this worker cannot send is back in the queue.
 
         The broker serves those who wait longest first (BRPOP), so while this slot rests the
@@ -125,14 +125,14 @@ class Shift:
                 self.unknown.append(ref.campaign_id)
             if sent.more or sent.handed_on:
                 self.dispatch.wake(route)
-            elif self.postings(ref.campaign_id).on_finish:
+            elif self.cache(ref.campaign_id).on_finish:
                 self.tell_end(ref.campaign_id)
         except PostroomError as error:
             log.info("dispatch.later", reason=str(error))
 
     def _route(self, campaign_id: CampaignId) -> Route:
         try:
-            return self.postings(campaign_id).route
+            return self.cache(campaign_id).route
         except WorkerUnfitError:
             if route := self.dispatch.route(campaign_id):
                 return route

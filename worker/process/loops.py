@@ -9,12 +9,12 @@ from postroom.health.janitor import Janitor
 from postroom.model import AccountName
 from postroom.store.live import Live
 from postroom.store.lock import Lock
-from postroom.store.poll_lease import QuotaTurns
-from postroom.store.sender_registry import Directory, Rank
-from worker.account.poller import QuotaKeeper, in_a_thread
-from worker.components import Ground
+from postroom.store.poll_lease import PollLease
+from postroom.store.sender_registry import Rank, SenderRegistry
+from worker.account.poller import AccountPoller, run_in_thread
+from worker.components import Components
 from worker.process.heartbeat import Heartbeat, slots_of
-from worker.process.maintenance import Upkeep
+from worker.process.maintenance import Maintenance
 from worker.ses.account import read_account_of
 
 _SWEEP_LOCK_SECONDS: Final = 10.0
@@ -22,63 +22,63 @@ _SWEEP_LOCK_SECONDS: Final = 10.0
 longest single repair takes: to close the books of a cancelled campaign of a million."""
 
 
-def heartbeat(ground: Ground, concurrency: int) -> Heartbeat:
+def heartbeat(components: Components, concurrency: int) -> Heartbeat:
     return Heartbeat(
-        worker=ground.worker,
+        worker=components.worker,
         slots=slots_of(concurrency),
-        dispatch=ground.dispatch,
-        fitness=ground.fitness,
-        process=ground.process,
-        meanings=partial(tell_meanings, ground),
-        seconds=ground.settings.dispatch.tick_seconds,
-        stopping=ground.stopping,
+        dispatch=components.dispatch,
+        fitness=components.fitness,
+        process=components.process,
+        meanings=partial(tell_meanings, components),
+        seconds=components.settings.dispatch.tick_seconds,
+        stopping=components.stopping,
     )
 
 
-def tell_meanings(ground: Ground) -> None:
+def tell_meanings(components: Components) -> None:
     """Tell what the senders mean here. Raises `StoreUnavailableError`."""
-    Directory(ground.store).announce_meanings(ground.binding.means, Rank.WORKER)
+    SenderRegistry(components.store).announce_meanings(components.binding.means, Rank.WORKER)
 
 
-def quota(ground: Ground) -> QuotaKeeper:
-    accounts = ground.settings.accounts
-    return QuotaKeeper(
+def quota(components: Components) -> AccountPoller:
+    accounts = components.settings.accounts
+    return AccountPoller(
         accounts={AccountName(name): account for name, account in accounts.items()},
-        limiter=ground.settings.limiter,
-        lease_seconds=ground.settings.worker.lease_seconds,
-        read=partial(read_account_of, ground.clients),
-        turns=QuotaTurns(ground.store, ground.budget.aliases),
-        budgets=ground.budget,
-        dispatch=ground.dispatch,
-        fitness=ground.fitness,
-        identity=ground.whose.identity,
-        aliases=ground.budget.aliases,
-        aside=in_a_thread,
+        limiter=components.settings.limiter,
+        lease_seconds=components.settings.worker.lease_seconds,
+        read=partial(read_account_of, components.clients),
+        turns=PollLease(components.store, components.budget.aliases),
+        budgets=components.budget,
+        dispatch=components.dispatch,
+        fitness=components.fitness,
+        identity=components.whose.identity,
+        aliases=components.budget.aliases,
+        run=run_in_thread,
     )
 
 
-def upkeep(ground: Ground, quota: QuotaKeeper) -> Upkeep:
+def maintenance(components: Components, quota: AccountPoller) -> Maintenance:
     janitor = Janitor(
-        live=Live(ground.store),
-        steering=ground.finishing.campaigns,
-        books=ground.ledger,
-        line=ground.dispatch,
-        publisher=ground.publisher,
-        tell_end=ground.finishing.tell,
+        live=Live(components.store),
+        steering=components.finishing.campaigns,
+        books=components.ledger,
+        line=components.dispatch,
+        publisher=components.publisher,
+        tell_end=components.finishing.tell,
     )
-    return Upkeep(
-        dispatch=ground.dispatch,
+    return Maintenance(
+        dispatch=components.dispatch,
         quota=quota,
         janitor=janitor,
         sweeping=Lock(
-            ground.store,
+            components.store,
             "sweep",
-            owner=ground.worker,
+            owner=components.worker,
             lasts_seconds=_SWEEP_LOCK_SECONDS,
             clock=clock.boottime,
         ),
-        release=partial(release.release, ground.dispatch, ground.publisher),
-        redis_seconds=ground.store.seconds,
-        tick_seconds=ground.settings.dispatch.tick_seconds,
-        stopping=ground.stopping,
+        release=partial(release.release, components.dispatch, components.publisher),
+        redis_seconds=components.store.seconds,
+        tick_seconds=components.settings.dispatch.tick_seconds,
+        stopping=components.stopping,
     )

@@ -6,7 +6,7 @@ on Redis let one process do each, and none is missed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -14,6 +14,7 @@ from postroom.errors import StoreUnavailableError
 from postroom.health.janitor import Janitor
 from postroom.store.dispatch import Dispatch
 from postroom.store.lock import Lock
+from worker.account.poller import AccountPoller
 from worker.stopping import Stopping
 
 log = structlog.get_logger()
@@ -22,16 +23,12 @@ _SWEEP_SECONDS: Final = 3.0
 """Between the end of one sweep and the next."""
 
 
-class Quota(Protocol):
-    def tick(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upkeep:
+class Maintenance:
     """One process' upkeep."""
 
     dispatch: Dispatch
-    quota: Quota
+    quota: AccountPoller
     janitor: Janitor
     sweeping: Lock
     release: Callable[[], int]

@@ -6,7 +6,6 @@ forgotten in a deployment. The one that means something else leaves the campaign
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -14,16 +13,10 @@ import structlog
 from postroom.errors import WorkerUnfitError
 from postroom.meaning import Meaning, difference
 from postroom.model import AccountName, CampaignId, SenderName
-from postroom.store.bindings import Bound
+from postroom.store.bindings import Bindings, Bound
 from worker.fitness import Fitness
 
 log = structlog.get_logger()
-
-
-class Records(Protocol):
-    """What campaigns are bound to."""
-
-    def bound(self, campaign_id: CampaignId) -> Bound: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +24,7 @@ class Binding:
     """What the senders mean to this process; its threads share it."""
 
     means: Mapping[SenderName, Meaning]
-    records: Records
+    records: Bindings
     fitness: Fitness
     number: Callable[[AccountName], str]
     """Number of the AWS account that this process sends by; empty where there is no telling."""

@@ -5,9 +5,9 @@ nothing is `sending` that has no place to leave from, and nothing else happens b
 answer and the ledger.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from postroom.clock import Clock, Sleep
 from postroom.errors import (
@@ -22,9 +22,10 @@ from postroom.settings import Retry
 from postroom.store.budget import Ask, Grant
 from postroom.store.dispatch import SES_FAILS, Route
 from postroom.store.ledger import Claim
-from worker.account.circuit_breaker import Outage
-from worker.account.feedback import Accounts
+from worker.account.circuit_breaker import CircuitBreaker
+from worker.account.feedback import AccountFeedback
 from worker.account.limiter import Limiter
+from worker.account.retrying import RetryingLedger
 from worker.sending.call_pool import Reservation
 from worker.sending.delivery import Call, Delivery
 from worker.sending.outcome import COUNTED, FAILURES, FAULTS, NEVER_SENT, outcome_of
@@ -36,15 +37,8 @@ from worker.ses.verdict import Kind, Verdict
 _BULK_REFUSED: Final = frozenset({Kind.BULK_THROTTLED, Kind.BULK_UNKNOWN})
 
 
-class Books(Protocol):
-    """The ledger, as far as calls write it. Redis being away is waited out behind it."""
-
-    def begin(self, claim: Claim, indexes: Sequence[int]) -> None: ...
-    def settle(self, claim: Claim, settled: Iterable[Settled]) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posting:
+class CompiledCampaign:
     """All that is needed to send for one campaign; compiled once a process."""
 
     sender: SenderName
@@ -61,7 +55,7 @@ class Work:
 
     claim: Claim
     owner: str
-    posting: Posting
+    compiled: CompiledCampaign
     recipients: tuple[Recipient, ...]
     open: list[int]
     sent: int = 0
@@ -93,11 +87,11 @@ class _Begun:
 class Caller:
     """Makes the calls of a process; its threads share it."""
 
-    books: Books
-    accounts: Accounts
+    books: RetryingLedger
+    accounts: AccountFeedback
     limiter: Limiter
     suppression: SuppressionCheck
-    outage: Outage
+    breaker: CircuitBreaker
     retry: Retry
     clock: Clock
     """Goes on while the host sleeps: a call that was begun before must not leave after it."""
@@ -113,7 +107,7 @@ class Caller:
         `BudgetExhaustedError`, `CampaignStoppedError`, `KeepsFailingError`, `NeedsPersonError`,
         `WorkerUnfitError`.
         """
-        delivery, route = work.posting.delivery, work.posting.route
+        delivery, route = work.compiled.delivery, work.compiled.route
         chosen = work.next()
         bulk = delivery.goes_bulk(len(chosen), alone=chosen[0] in work.alone)
         with delivery.reserve(route.lane, len(chosen), bulk=bulk) as places:
@@ -127,14 +121,14 @@ class Caller:
         counted = sum(kind in COUNTED for kind in kinds)
         unsent = grant.recipients - sum(kind not in NEVER_SENT for kind in kinds)
         self.accounts.settle(route.account, grant, counted=counted, unsent=unsent)
-        self._heed(work, verdicts)
+        self._observe(work, verdicts)
 
     def _ask(self, work: Work, chosen: int, places: Reservation | None) -> Ask:
-        route = work.posting.route
-        trial = self.outage.suspected(route.account)
+        route = work.compiled.route
+        trial = self.breaker.suspected(route.account)
         return Ask(
             waiter=work.owner,
-            wanted=1 if trial else min(chosen, work.posting.delivery.call_size(places)),
+            wanted=1 if trial else min(chosen, work.compiled.delivery.call_size(places)),
             lane=route.lane,
             bulk_request=places is None,
             campaign_id=route.campaign_id,
@@ -149,7 +143,7 @@ class Caller:
             found = self.suppression.find([work.recipients[index] for index in indexes])
             suppressed = {indexes[at] for at in found}
             rest = [(at, work.recipients[at]) for at in indexes if at not in suppressed]
-            call = work.posting.delivery.prepare(work.claim.ref.number, rest, places)
+            call = work.compiled.delivery.prepare(work.claim.ref.number, rest, places)
             work.alone |= call.too_large
             settled = [Settled(index=at, outcome=Outcome.SUPPRESSED) for at in suppressed]
             settled += [
@@ -160,7 +154,7 @@ class Caller:
             if called := sorted([*call.indexes, *(one.index for one in settled)]):
                 self.books.begin(work.claim, called)
         except PostroomError:
-            account = work.posting.route.account
+            account = work.compiled.route.account
             self.accounts.settle(account, grant, counted=0, unsent=grant.recipients)
             raise
         return _Begun(call=call, settled=settled, gate=gate)
@@ -180,7 +174,7 @@ class Caller:
         last = work.claim.parks >= self.retry.max_parks and (
             work.failures + 1 >= self.retry.max_attempts
         )
-        policy = work.posting.on_ambiguous
+        policy = work.compiled.on_ambiguous
         settled = [
             *begun.settled,
             *(outcome_of(at, verdict, policy, last_try=last) for at, verdict in verdicts.items()),
@@ -195,34 +189,34 @@ class Caller:
         work.alone |= {at for at, told in verdicts.items() if told.kind is Kind.ONE_BY_ONE}
         work.sent += sum(one.outcome is Outcome.ACCEPTED for one in settled)
 
-    def _heed(self, work: Work, verdicts: Mapping[int, Verdict]) -> None:
+    def _observe(self, work: Work, verdicts: Mapping[int, Verdict]) -> None:
         """Act on what the verdicts of one call say beyond its recipients."""
         kinds = {verdict.kind: verdict.reason for verdict in verdicts.values()}
-        posting = work.posting
+        compiled = work.compiled
         if Kind.ACCEPTED in kinds:
-            self.accounts.fit(posting.route.account)
+            self.accounts.fit(compiled.route.account)
         if Kind.STOP_ACCOUNT in kinds:
-            self.accounts.halt(posting.route.account, kinds[Kind.STOP_ACCOUNT])
+            self.accounts.halt(compiled.route.account, kinds[Kind.STOP_ACCOUNT])
             raise AccountHaltedError(kinds[Kind.STOP_ACCOUNT])
         if Kind.STOP_WORKER in kinds:
-            raise self.accounts.unfit(posting.route.account, kinds[Kind.STOP_WORKER])
+            raise self.accounts.unfit(compiled.route.account, kinds[Kind.STOP_WORKER])
         if Kind.STOP_CAMPAIGN in kinds:
             raise NeedsPersonError(kinds[Kind.STOP_CAMPAIGN])
         if Kind.QUOTA in kinds:
-            raise self.accounts.quota_spent(posting.route.account)
+            raise self.accounts.quota_spent(compiled.route.account)
         if Kind.THROTTLED in kinds:
             refused = sum(verdict.kind is Kind.THROTTLED for verdict in verdicts.values())
-            self.accounts.throttled(posting.route.account, refused=refused)
+            self.accounts.throttled(compiled.route.account, refused=refused)
         if kinds.keys() & _BULK_REFUSED:
-            self._bulk_refused(posting, kinds)
+            self._bulk_refused(compiled, kinds)
         self._back_off(work, kinds)
 
-    def _bulk_refused(self, posting: Posting, kinds: Mapping[Kind, str]) -> None:
+    def _bulk_refused(self, compiled: CompiledCampaign, kinds: Mapping[Kind, str]) -> None:
         """Go over to SendEmail where the settings leave that to us; else the account waits."""
-        if posting.delivery.mode == "auto":
-            posting.delivery.rest_bulk()
+        if compiled.delivery.mode == "auto":
+            compiled.delivery.rest_bulk()
             return
-        account = posting.route.account
+        account = compiled.route.account
         if reason := kinds.get(Kind.BULK_UNKNOWN):
             reason = f'{reason}: set accounts.{account}.send_mode to "auto" or "single"'
             self.accounts.halt(account, reason)
@@ -230,8 +224,8 @@ class Caller:
         raise BudgetExhaustedError(kinds[Kind.BULK_THROTTLED], seconds=self.retry.cap_seconds)
 
     def _back_off(self, work: Work, kinds: Mapping[Kind, str]) -> None:
-        posting = work.posting
-        rest = self.outage.note(posting.route.account, kinds, posting.on_ambiguous)
+        compiled = work.compiled
+        rest = self.breaker.note(compiled.route.account, kinds, compiled.on_ambiguous)
         brought = {kind: reason for kind, reason in kinds.items() if kind is not Kind.UNSENT}
         if not brought:
             return

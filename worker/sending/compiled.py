@@ -3,33 +3,27 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final
 
 from tenacity import Retrying
 
 from postroom.errors import BadInputError, NeedsPersonError, WorkerUnfitError
-from postroom.model import AccountName, Campaign, CampaignId, SenderName
+from postroom.model import AccountName, CampaignId, SenderName
 from postroom.settings import Sender as SenderSettings
 from postroom.store.dispatch import Route
+from postroom.store.live import Live
 from worker.render import Mailing
-from worker.sending.calls import Posting
+from worker.sending.calls import CompiledCampaign
 from worker.sending.delivery import Delivery
 
 _KEPT: Final = 256
 
 
-class Records(Protocol):
-    """Campaigns as they were submitted."""
-
-    def campaign(self, campaign_id: CampaignId) -> Campaign: ...
-    def account(self, campaign_id: CampaignId) -> AccountName: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compiler:
+class CampaignCache:
     """Makes postings from records."""
 
-    records: Records
+    records: Live
     senders: Mapping[str, SenderSettings]
     delivery: Callable[[AccountName, Mailing], Delivery]
     unknown: Callable[[CampaignId], WorkerUnfitError]
@@ -37,11 +31,11 @@ class Compiler:
     waiting: Retrying
     """Waits for a Redis that is away: the task holds no lease yet, but its batch is out."""
 
-    def cached(self) -> Callable[[CampaignId], Posting]:
+    def cached(self) -> Callable[[CampaignId], CompiledCampaign]:
         """Return `make` with its last results kept: a campaign never changes once submitted."""
         return lru_cache(maxsize=_KEPT)(self.make)
 
-    def make(self, campaign_id: CampaignId) -> Posting:
+    def make(self, campaign_id: CampaignId) -> CompiledCampaign:
         """Raises `UnknownCampaignError`, `NeedsPersonError`, `NewerFormatError`.
 
         And `WorkerUnfitError` when this worker's settings do not know the sender;
@@ -63,7 +57,7 @@ class Compiler:
             weight=campaign.weight,
             batch_size=campaign.batch_size,
         )
-        return Posting(
+        return CompiledCampaign(
             sender=SenderName(campaign.sender),
             route=route,
             on_ambiguous=campaign.on_ambiguous,

@@ -7,7 +7,6 @@ crash leaves at most the calls in flight in doubt. Whatever ends early parks the
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -22,31 +21,14 @@ from postroom.errors import (
     NewerFormatError,
     WorkerUnfitError,
 )
-from postroom.model import AccountName, BatchRef, CampaignId, Lane, SenderName
+from postroom.model import BatchRef, CampaignId, SenderName
 from postroom.store.ledger import Claim, NotClaimed
 from postroom.wire import decode_batch
-from worker.sending.calls import Caller, Posting, Work
+from worker.account.feedback import AccountFeedback
+from worker.account.retrying import RetryingLedger
+from worker.sending.calls import Caller, CompiledCampaign, Work
 
 log = structlog.get_logger()
-
-
-class Books(Protocol):
-    """The ledger, as far as it hands out batches. Redis being away is waited out behind it."""
-
-    def claim(self, ref: BatchRef, *, owner: str) -> Claim: ...
-    def leave(
-        self, claim: Claim, *, wake_seconds: float = 0.0, tries_spent: bool = False
-    ) -> bool: ...
-    def halt(self, campaign_id: CampaignId, reason: str) -> bool: ...
-
-
-class Accounts(Protocol):
-    """Lets an account rest while nothing can be sent on it."""
-
-    def hold(self, account: AccountName, lane: Lane, wait: BudgetExhaustedError) -> None: ...
-    def hold_halted(self, account: AccountName, reason: str) -> None: ...
-    def check_fit(self, account: AccountName) -> None: ...
-    def nobody_can(self, trouble: WorkerUnfitError) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +55,10 @@ class Sent:
 class Sender:
     """Sends batches; one a process, used by all of its threads."""
 
-    books: Books
-    accounts: Accounts
+    books: RetryingLedger
+    accounts: AccountFeedback
     caller: Caller
-    postings: Callable[[CampaignId], Posting]
+    cache: Callable[[CampaignId], CompiledCampaign]
     check_meaning: Callable[[CampaignId, SenderName, str], None]
     """Raises `WorkerUnfitError` where the sender means something else than the campaign's."""
     park_seconds: float
@@ -93,8 +75,8 @@ class Sender:
         `postings` raises.
         """
         try:
-            posting = self.postings(ref.campaign_id)
-            self.accounts.check_fit(posting.route.account)
+            compiled = self.cache(ref.campaign_id)
+            self.accounts.check_fit(compiled.route.account)
             claim = self.books.claim(ref, owner=owner)
         except NotClaimed as answer:
             self._not_claimed(ref, answer)
@@ -107,19 +89,19 @@ class Sender:
         except NewerFormatError as refusal:
             log.error("campaign.newer_format", reason=str(refusal))
             return Sent(ended=f"left to others: {refusal}")
-        return self._send_claimed(claim, posting, owner)
+        return self._send_claimed(claim, compiled, owner)
 
-    def _send_claimed(self, claim: Claim, posting: Posting, owner: str) -> Sent:
+    def _send_claimed(self, claim: Claim, compiled: CompiledCampaign, owner: str) -> Sent:
         try:
             recipients = decode_batch(claim.ref, claim.recipients).recipients
         except NewerFormatError as refusal:
             log.error("batch.newer_format", reason=str(refusal))
             self.books.leave(claim, wake_seconds=self.park_seconds)
             return Sent(ended=f"left to others: {refusal}")
-        work = Work(claim, owner, posting, recipients, claim.open())
+        work = Work(claim, owner, compiled, recipients, claim.open())
         of = len(work.open)
         try:
-            self.check_meaning(claim.ref.campaign_id, posting.sender, claim.bound)
+            self.check_meaning(claim.ref.campaign_id, compiled.sender, claim.bound)
             more = self._work_off(work)
         except WorkerUnfitError as trouble:
             return self._handed_on(work.claim, trouble, work.sent)
@@ -172,11 +154,11 @@ class Sender:
             done = self.books.leave(work.claim)
         except BudgetExhaustedError as wait:
             # The account rests, not the batch: it goes on as soon as the account is let go.
-            self.accounts.hold(work.posting.route.account, work.posting.route.lane, wait)
+            self.accounts.hold(work.compiled.route.account, work.compiled.route.lane, wait)
             log.info("batch.parked", reason=wait.reason, seconds=round(wait.seconds, 1))
             work.ended, work.rest_seconds = f"parked: {wait.reason}", wait.seconds
         except AccountHaltedError as halt:
-            self.accounts.hold_halted(work.posting.route.account, str(halt))
+            self.accounts.hold_halted(work.compiled.route.account, str(halt))
             log.info("batch.parked", reason=str(halt))
             work.ended = f"parked: the account is halted: {halt}"
         except KeepsFailingError as fault:

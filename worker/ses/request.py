@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from postroom.content.template import Headers, Message, UnrenderableError
+from postroom.content.template import Headers, RenderedMail, UnrenderableError
 from postroom.model import Recipient
 from worker.render import BulkEntry, Mailing
 from worker.ses.client import SesClient, post_json
@@ -149,7 +149,7 @@ def _entry(entry: BulkEntry, tags: Sequence[Json]) -> Json:
 
 
 def _single_body(
-    frame: _Frame, batch_number: int, index: int, recipient: Recipient, message: Message
+    frame: _Frame, batch_number: int, index: int, recipient: Recipient, message: RenderedMail
 ) -> bytes:
     body = {"Html": message.html, "Text": message.text}
     content = {

@@ -22,7 +22,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class CallerIdentity:
     """Two sections with the same name are one account at SES."""
 
     name: str
@@ -37,7 +37,7 @@ class Whose:
         self._clients: Final = clients
         self._accounts: Final[dict[str, str]] = {}
 
-    def identity(self, account: AccountName) -> Identity | None:
+    def identity(self, account: AccountName) -> CallerIdentity | None:
         """None when there is no telling. Nothing that goes wrong here is anybody's trouble."""
         try:
             client = self._clients.polling(account)
@@ -49,11 +49,11 @@ class Whose:
         region, endpoint = client.meta.region_name, client.meta.endpoint_url
         asked = _may_ask_sts(endpoint)
         if asked and (number := self._number(account, key)):
-            return Identity(name=f"aws:{number}:{region}", sure=True)
+            return CallerIdentity(name=f"aws:{number}:{region}", sure=True)
         if key.startswith(_TEMPORARY):
             return None
         told = sha256(f"{endpoint}|{region}|{key}".encode()).hexdigest()[:24]
-        return Identity(name=f"key:{told}", sure=not asked)
+        return CallerIdentity(name=f"key:{told}", sure=not asked)
 
     def number(self, account: AccountName) -> str:
         """Return the number of the AWS account that is sent by; empty when there is no telling."""

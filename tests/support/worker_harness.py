@@ -14,10 +14,10 @@ from postroom.store.dispatch import Dispatch
 from postroom.store.ledger import Ledger
 from postroom.wire import decode_batch
 from tests.support import campaigns
-from tests.support.campaigns import ACCOUNT, Made
+from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.fake_carrier import FakeCarrier
 from worker import runtime
-from worker.sending.calls import Posting, Work
+from worker.sending.calls import CompiledCampaign, Work
 from worker.sending.sender import Sent
 from worker.stopping import Stopping
 
@@ -32,7 +32,7 @@ def quick(settings: Settings, **worker: Any) -> Settings:
     )
 
 
-class Post:
+class WorkerHarness:
     """Everything between a Celery task and SES. One for each worker that a test plays."""
 
     def __init__(
@@ -46,13 +46,13 @@ class Post:
         self.store, self.settings, self.carrier, self._mode = store, settings, carrier, mode
         self.budget, self.dispatch = Budget(store), Dispatch(store, settings)
         self.stopping = Stopping(clock.monotonic, grace_seconds=settings.worker.grace_seconds)
-        self.ledger = Ledger.by(store, settings)
+        self.ledger = Ledger.from_settings(store, settings)
         built = runtime.build(settings, stopping=self.stopping)
-        self._compiled = built.postings
-        sender = dataclasses.replace(built.sender, postings=self._posting)
-        self.worker = dataclasses.replace(built, sender=sender, postings=self._posting)
+        self._cached = built.cache
+        sender = dataclasses.replace(built.sender, cache=self._compiled)
+        self.worker = dataclasses.replace(built, sender=sender, cache=self._compiled)
 
-    def make(self, recipients: Any = 10, **more: Any) -> Made:
+    def make(self, recipients: Any = 10, **more: Any) -> PreparedCampaign:
         return campaigns.make(self.store, self.settings, recipients, **more)
 
     def allow(self, *, rate: float = 1e6, quota: float = -1.0, **more: Any) -> None:
@@ -69,15 +69,15 @@ class Post:
         self.budget.observe(ACCOUNT, Allowance(rate=rate, quota=quota, **{**told, **more}))
         self.store.client.hset(self.store.keys.account(ACCOUNT).budget, "tokens", 1e9)
 
-    def work_off(self, made: Made, number: int = 0, *, owner: str = "me") -> Sent:
+    def work_off(self, made: PreparedCampaign, number: int = 0, *, owner: str = "me") -> Sent:
         """Do one task, without asking for more work after it."""
         return self.worker.sender.send(made.ref(number), owner=owner)
 
-    def opened(self, made: Made, number: int = 0) -> Work:
+    def opened(self, made: PreparedCampaign, number: int = 0) -> Work:
         """A batch in hand, before its first call."""
         claim = self.ledger.claim(made.ref(number), owner="me")
         recipients = decode_batch(claim.ref, claim.recipients).recipients
-        return Work(claim, "me", self.worker.postings(made.id), recipients, claim.open())
+        return Work(claim, "me", self.worker.cache(made.id), recipients, claim.open())
 
     @property
     def used(self) -> int:
@@ -88,7 +88,7 @@ class Post:
         self.worker.publisher.close()
         self.worker.store.close()
 
-    def _posting(self, campaign_id: CampaignId) -> Posting:
-        posting = self._compiled(campaign_id)
-        delivery = dataclasses.replace(posting.delivery, carrier=self.carrier, mode=self._mode)
-        return dataclasses.replace(posting, delivery=delivery)
+    def _compiled(self, campaign_id: CampaignId) -> CompiledCampaign:
+        compiled = self._cached(campaign_id)
+        delivery = dataclasses.replace(compiled.delivery, carrier=self.carrier, mode=self._mode)
+        return dataclasses.replace(compiled, delivery=delivery)

@@ -20,7 +20,7 @@ from tests.chaos.rig import LEASE_SECONDS, Rig
 _QUEUES = (queues.CAMPAIGNS, queues.BATCHES, queues.TRANSACTIONAL)
 
 
-class Hands:
+class FaultInjector:
     """Does faults to a rig. What must happen later (a start, a SIGCONT) is done by `mend`."""
 
     def __init__(self, rig: Rig, recovery: Recovery, campaign_id: CampaignId) -> None:

@@ -22,7 +22,7 @@ def campaign(**changes: Any) -> Campaign:
     return Campaign(**{**plain, **changes})
 
 
-class Office:
+class ClientHarness:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
         self.settings = settings
