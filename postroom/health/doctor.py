@@ -43,14 +43,11 @@ class Doctor:
         self._dispatch: Final = Dispatch(store, settings)
         self._all_accounts: Final = AccountControl(store, settings, self._dispatch, publisher)
         self._live: Final = Live(store)
-        finishing = Finishing.from_settings(store, settings, publisher)
-        self._janitor: Final = Janitor(
-            live=self._live,
-            steering=finishing.campaigns,
+        self._janitor: Final = Janitor.over(
+            store,
             books=Ledger.from_settings(store, settings),
             line=self._dispatch,
-            publisher=self._publisher,
-            tell_end=finishing.tell,
+            finishing=Finishing.from_settings(store, settings, publisher),
         )
 
     def examine(self) -> list[Complaint]:

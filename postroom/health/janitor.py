@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
+from postroom.dispatch.finishing import Finishing
 from postroom.errors import (
     LeaseLostError,
     RefusedError,
@@ -19,6 +20,7 @@ from postroom.errors import (
 )
 from postroom.model import BatchRef, CampaignId
 from postroom.store.campaigns import Campaigns
+from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.ledger import Ledger, NotClaimed
 from postroom.store.live import Live, LiveCampaign
@@ -67,6 +69,18 @@ class Janitor:
     publisher: Splitting
     tell_end: Callable[[CampaignId], None] = _nobody_waits
     """Publishes what waits for the end of a campaign; until it has, the campaign stays live."""
+
+    @classmethod
+    def over(cls, store: Store, *, books: Ledger, line: Dispatch, finishing: Finishing) -> Self:
+        """Put it together over what a process has already."""
+        return cls(
+            live=Live(store),
+            steering=finishing.campaigns,
+            books=books,
+            line=line,
+            publisher=finishing.publisher,
+            tell_end=finishing.tell,
+        )
 
     def sweep(self, *, now: float, goes_on: Callable[[], bool] = _always) -> list[Repair]:
         """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds.

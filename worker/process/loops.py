@@ -7,7 +7,6 @@ from postroom import clock
 from postroom.dispatch import release
 from postroom.health.janitor import Janitor
 from postroom.model import AccountName
-from postroom.store.live import Live
 from postroom.store.lock import Lock
 from postroom.store.poll_lease import PollLease
 from postroom.store.sender_registry import Rank, SenderRegistry
@@ -58,13 +57,11 @@ def quota(components: Components) -> AccountPoller:
 
 
 def maintenance(components: Components, quota: AccountPoller) -> Maintenance:
-    janitor = Janitor(
-        live=Live(components.store),
-        steering=components.finishing.campaigns,
+    janitor = Janitor.over(
+        components.store,
         books=components.ledger,
         line=components.dispatch,
-        publisher=components.publisher,
-        tell_end=components.finishing.tell,
+        finishing=components.finishing,
     )
     return Maintenance(
         dispatch=components.dispatch,
