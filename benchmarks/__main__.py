@@ -9,6 +9,7 @@ _GROUPS = {
         "bulk_throughput",
         "single_mode",
         "rate_held",
+        "learned_bucket",
         "quota_wait",
         "suppression_check",
     ),

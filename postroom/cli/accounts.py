@@ -69,7 +69,7 @@ def _show(found: AccountStatus, *, as_json: bool) -> None:
 
 def _table(found: Sequence[AccountStatus]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("account", "state", "rate", "quota used", "waiting", "why"):
+    for column in ("account", "state", "rate", "at once", "quota used", "waiting", "why"):
         table.add_column(column, overflow="fold")
     for one in found:
         state = _state(one)
@@ -77,6 +77,7 @@ def _table(found: Sequence[AccountStatus]) -> Table:
             one.name,
             Text(state, style=_STYLES.get(state, "bold green")),
             _rate(one),
+            _at_once(one),
             _quota(one),
             count(one.waiting),
             Text(printable(_why(one))),
@@ -97,6 +98,12 @@ def _rate(one: AccountStatus) -> str:
         return "unknown"
     of = "" if one.rate == one.max_send_rate else f" of {rate(one.max_send_rate)}"
     return rate(one.rate) + of
+
+
+def _at_once(one: AccountStatus) -> str:
+    if one.rate is None or one.burst_seconds is None:
+        return "unknown"
+    return f"{count(max(1, int(one.rate * one.burst_seconds)))} in {one.burst_seconds:.2f} s"
 
 
 def _quota(one: AccountStatus) -> str:

@@ -46,6 +46,8 @@ class AccountStatus:
     """Sent by others on the account in the window, beyond what is left to them."""
     throttled: int
     """Refused by SES for the rate so far."""
+    burst_seconds: float | None
+    """What goes at once, in seconds of rate, as learned from SES; None until SES has told."""
     holds: tuple[Hold, ...]
     waiting: int
     """Campaigns and messages that stand in line for it."""
@@ -128,6 +130,7 @@ class AccountControl:
             used=budget.used,
             foreign=budget.foreign,
             throttled=budget.throttled,
+            burst_seconds=budget.burst_seconds if budget.known else None,
             holds=tuple(
                 Hold(lane=lane, reason=found[0], until=found[1])
                 for lane, found in held.items()

@@ -1,7 +1,8 @@
 """What one account may send now: the token bucket of its rate and its rolling quota.
 
 The budget hash holds: `rate` allowed now and `rate_max` as SES says; `tokens` as of `at`;
-`burst_seconds`; `quota` (-1: none), `used` by us in the window and `foreign` by others on the
+`burst_seconds` as set and `learned_burst` as SES bears it; `drawn` from SES's own bucket, if
+nobody else uses it; `quota` (-1: none), `used` by us in the window and `foreign` by others on the
 account; `window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
 `request_tokens`, `request_at` for SendBulkEmail requests; `reserved_quota` for the
 transactional lane, which last asked at `transactional_at`; `served_now`, where the turns in the
@@ -12,10 +13,11 @@ All times are Redis' clock. With no facts from SES yet, or with Redis away, noth
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.store.aliases import Aliases
+from postroom.store.budget_status import BudgetStatus, status_of
 from postroom.store.connection import Store
 from postroom.store.keys import AccountKeys
 
@@ -55,6 +57,8 @@ class Grant:
     stamp: str
     holds: int
     """Recipients that the bucket can hold: the largest call worth asking for."""
+    drawn: int
+    """Recipients that went at once with these: drawn from SES's bucket and not refilled yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,24 +91,8 @@ class Allowance:
     """Recipients that SES counts in the window, whoever sent them; -1 is unknown."""
     grant_seconds: float = 60.0
     """A grant that is not settled after so long is nobody's any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetStatus:
-    """One account's budget at one moment, for people."""
-
-    known: bool
-    rate: float
-    rate_max: float
-    quota: float
-    window_seconds: float
-    used: int
-    foreign: int
-    throttled: int
-    halted: str
-    """Why a person must act; empty when nobody must."""
-    paused: bool
-    """Whether a person stopped it on purpose."""
+    burst_increase_per_second: float = 0.0
+    """What the bucket grows by in a second of use, as a share of `burst_seconds`."""
 
 
 class Budget:
@@ -130,9 +118,9 @@ class Budget:
 
     def _take(self, account: AccountName, ask: Ask, max_wait_seconds: float) -> Grant | Wait:
         keys = self._keys(account)
-        granted, wait_ms, why, text, holds = self._store.run(
+        granted, wait_ms, why, text, holds, drawn = self._store.run(
             "take_budget",
-            [keys.budget, keys.window, keys.line, keys.asks, keys.served, keys.grants],
+            [keys.budget, keys.window, keys.line, keys.asks, keys.finish_tags, keys.grants],
             [
                 ask.waiter,
                 ask.wanted,
@@ -144,7 +132,7 @@ class Budget:
             ],
         )
         if granted:
-            return Grant(recipients=granted, stamp=text.decode(), holds=holds)
+            return Grant(recipients=granted, stamp=text.decode(), holds=holds, drawn=drawn)
         waits = Why(why.decode())
         return Wait(why=waits, seconds=wait_ms / 1000, detail=text.decode(), holds=holds)
 
@@ -165,10 +153,15 @@ class Budget:
         keys = self._keys(account)
         self._store.run("leave_line", [keys.line, keys.asks], [waiter])
 
-    def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
-        """SES refused for the rate: multiply the allowed rate by `factor`; return it."""
+    def throttled(
+        self, account: AccountName, *, factor: float, refused: int, drawn: int = 0
+    ) -> float:
+        """SES refused for the rate: let less go at once, or multiply the rate by `factor`.
+
+        `drawn` is that of the grant, 0 where it is not known. Return the rate allowed now.
+        """
         keys = self._keys(account)
-        return float(self._store.run("throttle_budget", [keys.budget], [factor, refused]))
+        return float(self._store.run("throttle_budget", [keys.budget], [factor, refused, drawn]))
 
     def observe(self, account: AccountName, allowance: Allowance) -> bool:
         """Keep the budget true to SES. True when more may be sent than before."""
@@ -189,6 +182,7 @@ class Budget:
                 allowance.reserved_share,
                 allowance.counted,
                 allowance.grant_seconds,
+                allowance.burst_increase_per_second,
             ],
         )
         return bool(more)
@@ -229,22 +223,7 @@ class Budget:
     def status(self, account: AccountName) -> BudgetStatus:
         keys = self._keys(account)
         raw: dict[bytes, bytes] = self._store.ask(lambda client: client.hgetall(keys.budget))
-        return _status({name.decode(): value.decode() for name, value in raw.items()})
+        return status_of({name.decode(): value.decode() for name, value in raw.items()})
 
     def _keys(self, account: AccountName) -> AccountKeys:
         return self._store.keys.account(self.aliases.owner(account))
-
-
-def _status(has: dict[str, Any]) -> BudgetStatus:
-    return BudgetStatus(
-        known="rate_max" in has,
-        rate=float(has.get("rate", 0)),
-        rate_max=float(has.get("rate_max", 0)),
-        quota=float(has.get("quota", -1)),
-        window_seconds=float(has.get("window_seconds", 86_400)),
-        used=int(float(has.get("used", 0))),
-        foreign=int(float(has.get("foreign", 0))),
-        throttled=int(has.get("throttled", 0)),
-        halted=has.get("halted", ""),
-        paused=bool(has.get("paused")),
-    )

@@ -53,8 +53,8 @@ class AccountKeys:
     """Sorted set: who waits for tokens, in order."""
     asks: str
     """Hash: waiter -> recipients wanted|requests|when it was told to come back|weight|campaign."""
-    served: str
-    """Hash: campaign -> recipients granted, divided by its weight; for turns in the line."""
+    finish_tags: str
+    """Sorted set: campaign -> recipients granted, divided by its weight; for turns in the line."""
     grants: str
     """Hash: stamp of a grant -> its recipients, until it is settled."""
     poll: str
@@ -99,7 +99,7 @@ class Keys:
             window=f"{tag}window",
             line=f"{tag}line",
             asks=f"{tag}asks",
-            served=f"{tag}served",
+            finish_tags=f"{tag}finish_tags",
             grants=f"{tag}grants",
             poll=f"{tag}poll",
             asked=f"{tag}asked",

@@ -4,7 +4,7 @@ from typing import Final
 
 from postroom.estimate import DAY, time_needed
 from postroom.model import Totals
-from postroom.store.budget import BudgetStatus
+from postroom.store.budget_status import BudgetStatus
 
 _LEAST_SECONDS: Final = 3.0
 """A rate over less says nothing: one call of fifty would be hundreds a second."""

@@ -8,7 +8,8 @@ from postroom.clock import utc
 from postroom.errors import UnknownCampaignError
 from postroom.model import AccountName, CampaignId, Lane, State, Status, Totals
 from postroom.store import presence
-from postroom.store.budget import Budget, BudgetStatus
+from postroom.store.budget import Budget
+from postroom.store.budget_status import BudgetStatus
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
 from postroom.store.progress import rate_of_last_seconds, rate_over, seconds_left

@@ -53,6 +53,7 @@ def account_record(account: AccountStatus) -> dict[str, object]:
         "used": account.used,
         "foreign": account.foreign,
         "throttled": account.throttled,
+        "burst_seconds": _rounded(account.burst_seconds, 3),
         "holds": [
             {"lane": one.lane.value, "reason": one.reason, "until": _time(one.until)}
             for one in account.holds
@@ -84,8 +85,8 @@ def process_record(process: Process) -> dict[str, object]:
     }
 
 
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 2)
+def _rounded(number: float | None, digits: int = 2) -> float | None:
+    return None if number is None else round(number, digits)
 
 
 def _time(seconds: float | None) -> str | None:

@@ -30,8 +30,8 @@ KEYS = (
     "eta_seconds started_at finished_at key created_at"
 )
 ACCOUNT_KEYS = (
-    "name halted paused rate max_send_rate quota used foreign throttled holds waiting workers "
-    "shares_with troubles"
+    "name halted paused rate max_send_rate quota used foreign throttled burst_seconds holds "
+    "waiting workers shares_with troubles"
 )
 CAMPAIGN = """
 name = "Autumn"
@@ -217,6 +217,7 @@ def test_an_account_is_shown_paused_and_resumed(stack: LocalStack, tmp_path: Pat
     assert " ".join(shown) == ACCOUNT_KEYS
     paused = run(stack, "account", "pause", "local")
     assert "paused" in paused.stdout
+    assert (shown["burst_seconds"], "50 in 0.25 s" in paused.stdout) == (0.25, True)
     campaign = submitted(stack, tmp_path, people=3)
     wait_until(lambda: status(stack, campaign)["state"] == "waiting", "it waits for the account")
     assert "postroom account resume local" in str(status(stack, campaign)["reason"])

@@ -45,7 +45,7 @@ def wait(why: Why, seconds: float) -> Wait:
 
 def test_a_short_wait_for_the_rate_is_sat_out() -> None:
     slept: list[float] = []
-    grant = Grant(recipients=1, stamp="1", holds=1)
+    grant = Grant(recipients=1, stamp="1", holds=1, drawn=1)
     assert take(wait(Why.RATE, 0.5), grant, slept=slept) == grant
     assert slept == [0.5]
 
@@ -85,6 +85,6 @@ class TestLeavingTheLine:
         assert token_source.withdrawn == [ASK.waiter]
 
     def test_not_with_a_grant(self) -> None:
-        token_source = Purse(wait(Why.RATE, 0.5), Grant(recipients=1, stamp="1", holds=1))
+        token_source = Purse(wait(Why.RATE, 0.5), Grant(recipients=1, stamp="1", holds=1, drawn=1))
         self.limiter(token_source).take(AccountName("main"), ASK)
         assert token_source.withdrawn == []

@@ -31,9 +31,9 @@ class AccountFeedback:
         """Say what became of a grant."""
         self.budgets.settle(account, grant, counted=counted, unsent=unsent)
 
-    def throttled(self, account: AccountName, *, refused: int) -> None:
-        """SES refused so many recipients for the rate: send slower."""
-        self.budgets.throttled(account, factor=self.decrease, refused=refused)
+    def throttled(self, account: AccountName, grant: Grant, *, refused: int) -> None:
+        """SES refused so many recipients of a grant for the rate: send less at once, or slower."""
+        self.budgets.throttled(account, factor=self.decrease, refused=refused, drawn=grant.drawn)
 
     def quota_spent(self, account: AccountName) -> BudgetExhaustedError:
         """SES says the quota is spent where we thought it was not: ask SES, and wait."""

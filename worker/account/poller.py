@@ -200,6 +200,7 @@ def _made(
         cells=limiter.window_cells,
         burst_seconds=limiter.burst_seconds,
         increase_per_second=limiter.increase_per_second,
+        burst_increase_per_second=limiter.burst_increase_per_second,
         requests_per_second=settings.bulk_requests_per_second or 0.0,
         refresh_seconds=limiter.refresh_seconds,
         reserved_share=limiter.transactional_share,

@@ -39,8 +39,9 @@ class RetryingBudget:
         with suppress(StoreUnavailableError):
             self._budget.withdraw(account, waiter)
 
-    def throttled(self, account: AccountName, *, factor: float, refused: int) -> float:
-        return self._waiting(self._budget.throttled, account, factor=factor, refused=refused)
+    def throttled(self, account: AccountName, *, factor: float, refused: int, drawn: int) -> float:
+        throttled = self._budget.throttled
+        return self._waiting(throttled, account, factor=factor, refused=refused, drawn=drawn)
 
     def halt(self, account: AccountName, reason: str) -> None:
         self._waiting(self._budget.halt, account, reason)

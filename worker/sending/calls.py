@@ -121,7 +121,7 @@ class Caller:
         counted = sum(kind in COUNTED for kind in kinds)
         unsent = grant.recipients - sum(kind not in NEVER_SENT for kind in kinds)
         self.accounts.settle(route.account, grant, counted=counted, unsent=unsent)
-        self._observe(work, verdicts)
+        self._observe(work, grant, verdicts)
 
     def _ask(self, work: Work, chosen: int, places: Reservation | None) -> Ask:
         route = work.compiled.route
@@ -189,7 +189,7 @@ class Caller:
         work.alone |= {at for at, told in verdicts.items() if told.kind is Kind.ONE_BY_ONE}
         work.sent += sum(one.outcome is Outcome.ACCEPTED for one in settled)
 
-    def _observe(self, work: Work, verdicts: Mapping[int, Verdict]) -> None:
+    def _observe(self, work: Work, grant: Grant, verdicts: Mapping[int, Verdict]) -> None:
         """Act on what the verdicts of one call say beyond its recipients."""
         kinds = {verdict.kind: verdict.reason for verdict in verdicts.values()}
         compiled = work.compiled
@@ -206,7 +206,7 @@ class Caller:
             raise self.accounts.quota_spent(compiled.route.account)
         if Kind.THROTTLED in kinds:
             refused = sum(verdict.kind is Kind.THROTTLED for verdict in verdicts.values())
-            self.accounts.throttled(compiled.route.account, refused=refused)
+            self.accounts.throttled(compiled.route.account, grant, refused=refused)
         if kinds.keys() & _BULK_REFUSED:
             self._bulk_refused(compiled, kinds)
         self._back_off(work, kinds)

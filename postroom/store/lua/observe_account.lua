@@ -8,7 +8,8 @@
 -- ARGV     rate, quota (-1: none), sent in the window as SES says (-1: unknown), window seconds,
 --          slice seconds, burst seconds, increase a second, requests a second (0: no limit),
 --          refresh seconds, reserved share of the quota, sent in the window by whomever as SES
---          says (-1: unknown), seconds after which a grant is not in use any more
+--          says (-1: unknown), seconds after which a grant is not in use any more, share of
+--          `burst seconds` by which the bucket grows back in a second of use
 -- Returns  {1 when more may be sent than before, else 0; recipients of others in the window}
 local budget, window, grants = KEYS[1], KEYS[2], KEYS[3]
 local rate_max, quota, sent = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -17,7 +18,8 @@ local ses_counts, grant_lives = tonumber(ARGV[11]), tonumber(ARGV[12])
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-local has = redis.call('HMGET', budget, 'rate', 'rate_max', 'quota', 'used', 'foreign', 'slice_seconds', 'first')
+local has = redis.call('HMGET', budget, 'rate', 'rate_max', 'quota', 'used', 'foreign', 'slice_seconds', 'first',
+  'burst_seconds')
 local rate, old_max = tonumber(has[1] or ''), tonumber(has[2] or '')
 local old_quota, used = tonumber(has[3] or ''), tonumber(has[4] or '') or 0
 local old_foreign, first = tonumber(has[5] or '') or 0, tonumber(has[7] or '') or 0
@@ -76,12 +78,13 @@ used = used - given
 if not rate or not old_max or rate >= old_max or rate > rate_max then rate = rate_max end
 local foreign = sent >= 0 and math.max(0, sent - math.max(0, used)) or old_foreign
 redis.call('HSET', budget, 'rate', rate, 'rate_max', rate_max, 'quota', quota, 'foreign', foreign,
-  'window_seconds', span, 'slice_seconds', slice, 'burst_seconds', ARGV[6], 'increase', ARGV[7],
+  'window_seconds', span, 'slice_seconds', slice, 'burst_seconds', ARGV[6], 'increase', ARGV[7], 'burst_increase', ARGV[13],
   'request_rate', ARGV[8], 'refresh_seconds', ARGV[9],
   'reserved_quota', quota > 0 and math.floor(quota * tonumber(ARGV[10])) or 0,
   'facts_at', string.format('%.3f', now))
 redis.call('HSETNX', budget, 'at', string.format('%.6f', now))
 redis.call('HSETNX', budget, 'tokens', 0)
+if tonumber(has[8] or '') ~= tonumber(ARGV[6]) then redis.call('HDEL', budget, 'learned_burst') end
 
 local more = not old_max or rate_max > old_max or foreign < old_foreign or given > 0
   or (old_quota ~= quota and (quota < 0 or (old_quota and old_quota >= 0 and quota > old_quota)))

@@ -12,7 +12,8 @@ local stamp, counted, unsent = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-local has = redis.call('HMGET', budget, 'used', 'first', 'slice_seconds', 'tokens', 'rate', 'burst_seconds')
+local has = redis.call('HMGET', budget, 'used', 'first', 'slice_seconds', 'tokens', 'rate', 'burst_seconds',
+  'learned_burst', 'drawn')
 local used, first = tonumber(has[1] or '') or 0, tonumber(has[2] or '') or 0
 local current = math.floor(now / (tonumber(has[3] or '') or 300))
 local granted = tonumber(redis.call('HGET', grants, stamp) or '') or 0
@@ -30,9 +31,12 @@ if counted > 0 then
   redis.call('HINCRBY', window, current, counted)
   used = used + counted
 end
-redis.call('HSET', budget, 'used', used)
+-- What SES did not take has drawn nothing from its bucket.
+local drawn = math.max(0, (tonumber(has[8] or '') or 0) - math.max(0, granted - counted))
+redis.call('HSET', budget, 'used', used, 'drawn', drawn)
 if unsent > 0 then
-  local holds = math.max(1, (tonumber(has[5] or '') or 0) * (tonumber(has[6] or '') or 0))
+  local burst = tonumber(has[7] or '') or tonumber(has[6] or '') or 0
+  local holds = math.max(1, (tonumber(has[5] or '') or 0) * burst)
   local tokens = tonumber(has[4] or '') or 0
   redis.call('HSET', budget, 'tokens', math.max(tokens, math.min(holds, tokens + unsent)))
 end
