@@ -64,7 +64,6 @@ RANGES: Final[Mapping[str, Range]] = {
     # At 1 a throttle would slow nothing down, above it would speed up.
     "limiter.decrease": Range(0.1, 0.99),
     "limiter.increase_per_second": Range(0.0001, 1),
-    "limiter.burst_increase_per_second": Range(0.0001, 1),
     "limiter.window_cells": Range(10, 10_000),
     "limiter.refresh_seconds": Range(0.5, 3600),
     "limiter.bulk_rest_seconds": Range(0, _DAY),

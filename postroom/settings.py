@@ -83,7 +83,6 @@ class Limiter(_Section, frozen=True):
     burst_seconds: float
     decrease: float
     increase_per_second: float
-    burst_increase_per_second: float
     window_cells: int
     refresh_seconds: float
     bulk_rest_seconds: float

@@ -1,13 +1,16 @@
 """What one account may send now: the token bucket of its rate and its rolling quota.
 
 The budget hash holds: `rate` allowed now and `rate_max` as SES says; `tokens` as of `at`;
-`burst_seconds` as set and `learned_burst` as SES bears it; `drawn` from SES's own bucket, if
-nobody else uses it; `quota` (-1: none), `used` by us in the window and `foreign` by others on the
-account; `window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
+`burst_seconds` as set, and of what was learned of SES's own bucket: `learned_burst` goes at once,
+`drawn` of it is not refilled yet, if nobody else uses it, `ses_burst` it took when it last refused
+more, `burst_before` that, `unrefused_seconds` of large calls since then, the last at `granted_at`;
+`quota` (-1: none), `used` by us in the window and `foreign` by others on the account;
+`window_seconds`, `slice_seconds`, `first` slice still counted; `request_rate`,
 `request_tokens`, `request_at` for SendBulkEmail requests; `reserved_quota` for the
 transactional lane, which last asked at `transactional_at`; `served_now`, where the turns in the
 line stand; `grant`, how many were given; `halted` and why; `paused` when a person did it;
-`throttled` so far. Grants that are not settled yet stand beside it.
+`throttled` so far, last dealt with at `throttled_at`. Grants that are not settled yet stand beside
+it.
 All times are Redis' clock. With no facts from SES yet, or with Redis away, nothing is granted.
 """
 
@@ -91,8 +94,6 @@ class Allowance:
     """Recipients that SES counts in the window, whoever sent them; -1 is unknown."""
     grant_seconds: float = 60.0
     """A grant that is not settled after so long is nobody's any more."""
-    burst_increase_per_second: float = 0.0
-    """What the bucket grows by in a second of use, as a share of `burst_seconds`."""
 
 
 class Budget:
@@ -182,7 +183,6 @@ class Budget:
                 allowance.reserved_share,
                 allowance.counted,
                 allowance.grant_seconds,
-                allowance.burst_increase_per_second,
             ],
         )
         return bool(more)

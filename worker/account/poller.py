@@ -126,12 +126,20 @@ class AccountPoller:
         self.budgets.halt(account, reason)
 
     def _observe(self, account: AccountName, allowance: Allowance) -> None:
-        for lane, recipients in _RECIPIENTS_PER_SLOT.items():
-            self.dispatch.limit(account, lane, 2 + int(allowance.rate / recipients))
-        if self.budgets.observe(account, allowance):
+        more = self.budgets.observe(account, allowance)
+        for lane, slots in self._slots(account, allowance).items():
+            self.dispatch.limit(account, lane, slots)
+        if more:
             for one in self.aliases.sharing(account):
                 self.dispatch.release_hold(one)
             log.info("account.allows", account=account, rate=allowance.rate, quota=allowance.quota)
+
+    def _slots(self, account: AccountName, allowance: Allowance) -> dict[Lane, int]:
+        """Return how many batches of each lane go at once: more of bulk, if calls are smaller."""
+        slots = {lane: allowance.rate / each for lane, each in _RECIPIENTS_PER_SLOT.items()}
+        learned = self.budgets.status(account).burst_seconds
+        slots[Lane.BULK] *= max(1.0, allowance.burst_seconds / learned)
+        return {lane: 2 + int(most) for lane, most in slots.items()}
 
 
 def run_in_thread(look: Callable[[], None]) -> None:
@@ -200,7 +208,6 @@ def _made(
         cells=limiter.window_cells,
         burst_seconds=limiter.burst_seconds,
         increase_per_second=limiter.increase_per_second,
-        burst_increase_per_second=limiter.burst_increase_per_second,
         requests_per_second=settings.bulk_requests_per_second or 0.0,
         refresh_seconds=limiter.refresh_seconds,
         reserved_share=limiter.transactional_share,

@@ -8,8 +8,7 @@
 -- ARGV     rate, quota (-1: none), sent in the window as SES says (-1: unknown), window seconds,
 --          slice seconds, burst seconds, increase a second, requests a second (0: no limit),
 --          refresh seconds, reserved share of the quota, sent in the window by whomever as SES
---          says (-1: unknown), seconds after which a grant is not in use any more, share of
---          `burst seconds` by which the bucket grows back in a second of use
+--          says (-1: unknown), seconds after which a grant is not in use any more
 -- Returns  {1 when more may be sent than before, else 0; recipients of others in the window}
 local budget, window, grants = KEYS[1], KEYS[2], KEYS[3]
 local rate_max, quota, sent = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -78,7 +77,7 @@ used = used - given
 if not rate or not old_max or rate >= old_max or rate > rate_max then rate = rate_max end
 local foreign = sent >= 0 and math.max(0, sent - math.max(0, used)) or old_foreign
 redis.call('HSET', budget, 'rate', rate, 'rate_max', rate_max, 'quota', quota, 'foreign', foreign,
-  'window_seconds', span, 'slice_seconds', slice, 'burst_seconds', ARGV[6], 'increase', ARGV[7], 'burst_increase', ARGV[13],
+  'window_seconds', span, 'slice_seconds', slice, 'burst_seconds', ARGV[6], 'increase', ARGV[7],
   'request_rate', ARGV[8], 'refresh_seconds', ARGV[9],
   'reserved_quota', quota > 0 and math.floor(quota * tonumber(ARGV[10])) or 0,
   'facts_at', string.format('%.3f', now))
