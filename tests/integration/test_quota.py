@@ -172,6 +172,20 @@ class TestReading:
         poller(max_send_rate=10.0).tick()
         assert budget.status(ACCOUNT).rate == 10.0
 
+    def test_smaller_calls_get_more_batches_at_once(
+        self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
+    ) -> None:
+        """Each waits for its answer before it sends the next: four small ones do not do."""
+        ses.settings(rate=200.0)
+        keeper = poller()
+        keeper.tick()
+        limits = keeper.dispatch._key("limits")
+        bulk, messages = (f"{ACCOUNT}|{lane}" for lane in (Lane.BULK, Lane.TRANSACTIONAL))
+        assert store.client.hmget(limits, bulk, messages) == [b"4", b"42"]
+        budget.throttled(ACCOUNT, factor=0.8, refused=40, drawn=50)
+        read_again(keeper, store)
+        assert store.client.hmget(limits, bulk, messages) == [b"27", b"42"]
+
     def test_what_others_sent_on_the_account_counts(
         self, poller: MakeKeeper, ses: RunningSimulator, budget: Budget, store: Store
     ) -> None:
