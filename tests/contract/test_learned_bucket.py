@@ -168,6 +168,15 @@ class TestOthersUseTheRate:
         refuse(budget, drawn_at_once(take, 1), refused=1)
         assert (budget.status(ACCOUNT).rate, burst(budget)) == (160.0, 0.25)
 
+    def test_nor_is_what_goes_at_once_at_the_least(
+        self, budget: Budget, take: Take, store: Store
+    ) -> None:
+        """50 are half a millisecond of this rate: no bucket is so small."""
+        allows(budget, rate=1e5, increase_per_second=0.0)
+        fill(budget, store)
+        refuse(budget, drawn_at_once(take, 50), refused=20)
+        assert (budget.status(ACCOUNT).rate, burst(budget)) == (8e4, 0.25)
+
 
 class TestLargerCalls:
     def test_below_fifty_a_second_they_grow_while_ses_takes_them(

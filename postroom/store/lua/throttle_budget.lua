@@ -1,8 +1,9 @@
 -- throttle_budget: SES refused for the rate: let its own bucket refill, and ask less of it.
 -- Either too much went at once: then its bucket holds what it took of that, and less is to go at
--- once from now on. Or others use the rate: then the rate is cut. Which it is shows by trying: who
--- sends less at once and is soon refused less than SES took before has a rate that others use,
--- and gets back what went at once. Calls in flight are refused together: one step a second.
+-- once from now on. Or others use the rate, as when little went at once: then the rate is cut.
+-- Which it is shows by trying: who sends less at once and is soon refused, when SES took less than
+-- before, has a rate that others use, and gets back what went at once. Calls in flight are refused
+-- together: one step a second.
 -- KEYS[1]  budget, a hash     ARGV  factor, recipients refused, recipients that were drawn from
 --          SES's bucket with the refused call, those included (0: not known)
 -- Returns  the rate allowed now, as a string
@@ -35,7 +36,8 @@ local elapsed = math.max(0, now - number('at', now))
 local tokens = math.min(0, number('tokens', 0))
 rate = math.min(rate_max, rate + number('increase', 0) * rate_max * elapsed)
 local fewer = taken + JITTER_SECONDS * rate_max < SAME * number('ses_burst', 0) * rate_max
-local several = drawn > 1 and rate * burst > 1
+-- What goes at once at the least can be no less.
+local several = drawn > math.max(1, LEAST_BURST * rate_max) and rate * burst > 1
 
 if several and (not soon or (burst > LEAST_BURST and not fewer)) then
   if not soon then redis.call('HSET', budget, 'burst_before', burst) end
