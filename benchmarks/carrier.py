@@ -33,7 +33,7 @@ def carrier(url: str) -> SesCarrier:
     return SesCarrier(
         lambda: clients.sending(AccountName("main")),
         region="eu-west-1",
-        changed=lambda: clients.changed(AccountName("main"), "send"),
+        changed=lambda: clients.changed(AccountName("main")),
     )
 
 

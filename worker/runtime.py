@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -10,6 +11,7 @@ import structlog
 
 from postroom import clock, remedies
 from postroom.broker.publish import Publisher
+from postroom.errors import BadInputError
 from postroom.health.announcing import OwnProcess
 from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.settings import Settings
@@ -198,6 +200,8 @@ def _cache(components: Components) -> Callable[[CampaignId], CompiledCampaign]:
 
     def delivery(account: AccountName, mailing: Mailing) -> Delivery:
         own = settings.accounts[account]
+        with suppress(BadInputError):  # A verdict of each call; here no recipient waits for it.
+            components.clients.sending(account)
         return Delivery(
             account=account,
             mode=own.send_mode,
@@ -205,7 +209,7 @@ def _cache(components: Components) -> Callable[[CampaignId], CompiledCampaign]:
             carrier=SesCarrier(
                 partial(components.clients.sending, account),
                 region=own.region,
-                changed=partial(components.clients.changed, account, "send"),
+                changed=partial(components.clients.changed, account),
             ),
             rest=rest,
             calls=calls,

@@ -1,19 +1,29 @@
 """Clients and credentials: made once, never shared with a child, renewed when they fail."""
 
+import contextlib
+import gc
 import multiprocessing
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import socket
 
+import msgspec
 import pytest
+from botocore.exceptions import ClientError
+from botocore.loaders import JSONFileLoader
 
 from postroom.errors import BadInputError
+from postroom.model import AccountName
+from postroom.settings import Account
 from tests.simulator.running import RunningSimulator
 from tests.support.mail import MAIN, PEOPLE, carrier_to, kinds, mailing, send_bulk, settings_for
 from tests.support.raw_server import RawServer, answering
+from tests.support.waiting import wait_until
 from worker.ses.account import AccountUnreadableError, read_account_of
 from worker.ses.client import Clients
+from worker.ses.connections import pool_of
 from worker.ses.request import SesCarrier
 from worker.ses.verdict import ACCEPTED, Kind
 
@@ -59,6 +69,136 @@ class TestClients:
     def test_keep_a_connection_for_each_call_in_flight(self) -> None:
         clients = Clients(settings_for("http://127.0.0.1:1"), calls_in_flight=80)
         assert clients.sending(MAIN).meta.config.max_pool_connections == 80
+
+
+class TestManyAccounts:
+    """One account more costs a client of its own, and no more than that."""
+
+    ONE, TWO = AccountName("one"), AccountName("two")
+
+    def clients(
+        self, one: str, two: str, /, *, now: Callable[[], float] = lambda: 0.0, **profiles: str
+    ) -> Clients:
+        """Make the clients of two accounts at these addresses; each may have a profile."""
+        settings = settings_for(one)
+        accounts = {
+            name: Account(region="eu-west-1", endpoint_url=url, profile=profiles.get(name, ""))
+            for name, url in {self.ONE: one, self.TWO: two}.items()
+        }
+        return Clients(msgspec.structs.replace(settings, accounts=accounts), clock=now)
+
+    @pytest.fixture
+    def profiles(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        """One profile whose credentials come once the file `go` is there, and one that has them."""
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        script = tmp_path / "keys.sh"
+        script.write_text(
+            f"touch {tmp_path}/asked; until [ -e {tmp_path}/go ]; do sleep 0.05; done\n"
+            'echo \'{"Version": 1, "AccessKeyId": "AKIASLOW", "SecretAccessKey": "s"}\'\n'
+        )
+        (tmp_path / "config").write_text(
+            f"[profile slow]\ncredential_process = sh {script}\n"
+            "[profile quick]\naws_access_key_id = AKIAQUICK\naws_secret_access_key = s\n"
+        )
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        return tmp_path
+
+    @pytest.mark.usefixtures("credentials")
+    def test_at_one_place_share_their_connections(self, simulator: RunningSimulator) -> None:
+        clients = self.clients(simulator.url, simulator.url)
+        with ThreadPoolExecutor(1) as one_after_the_other:
+            for name in (self.ONE, self.TWO):
+                one_after_the_other.submit(clients.sending(name).get_account).result()
+        one, two = (pool_of(clients.sending(name)) for name in (self.ONE, self.TWO))
+        assert one is two
+        (connections,) = one._manager.pools._container.values()
+        assert connections.num_connections == 1
+
+    def test_elsewhere_or_with_other_credentials_share_nothing(self, profiles: Path) -> None:
+        clients = self.clients("http://127.0.0.1:1", "http://127.0.0.1:2", one="quick", two="quick")
+        one, two = clients.sending(self.ONE), clients.sending(self.TWO)
+        assert pool_of(one) is not pool_of(two)
+        (profiles / "go").touch()
+        clients = self.clients("http://127.0.0.1:1", "http://127.0.0.1:1", one="quick", two="slow")
+        keys = [clients.access_key(name) for name in (self.ONE, self.TWO)]
+        assert keys == ["AKIAQUICK", "AKIASLOW"]
+
+    def test_read_the_files_of_botocore_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[str] = []
+        load = JSONFileLoader.load_file
+
+        def counting(loader: JSONFileLoader, path: str) -> object:
+            found = load(loader, path)
+            if found is not None:
+                read.append(path)
+            return found
+
+        monkeypatch.setattr(JSONFileLoader, "load_file", counting)
+        clients = self.clients("http://127.0.0.1:1", "http://127.0.0.1:2")
+        clients.sending(self.ONE)
+        read.clear()
+        clients.sending(self.TWO)
+        Clients(settings_for("http://127.0.0.1:3")).sending(MAIN)
+        assert read == []
+
+    def test_wait_for_no_client_of_another(self, profiles: Path) -> None:
+        """Whose credentials are slow to come delays those only who need the same."""
+        clients = self.clients("http://127.0.0.1:1", "http://127.0.0.1:1", one="slow", two="quick")
+        with ThreadPoolExecutor(2) as threads:
+            slow = threads.submit(clients.sending, self.ONE)
+            try:
+                wait_until((profiles / "asked").exists, "the slow one is asked for its keys")
+                quick = threads.submit(clients.sending, self.TWO).result(timeout=20)
+                assert not slow.done()
+            finally:
+                (profiles / "go").touch()
+            assert slow.result(timeout=20) is not quick
+
+    def test_have_their_clients_closed_when_unused_for_minutes(self) -> None:
+        now = [0.0]
+        clients = self.clients("http://127.0.0.1:1", "http://127.0.0.1:2", now=lambda: now[0])
+        one, two = weakref.ref(clients.sending(self.ONE)), weakref.ref(clients.sending(self.TWO))
+        connections = weakref.ref(pool_of(two()))
+        now[0] = 299.0
+        clients.sending(self.ONE)
+        now[0] = 301.0
+        clients.close_unused()
+        gc.collect()
+        assert one() is clients.sending(self.ONE)
+        assert (two(), connections()) == (None, None)
+        assert clients.sending(self.TWO).meta.endpoint_url == "http://127.0.0.1:2"
+
+    @pytest.mark.usefixtures("credentials")
+    def test_keep_their_clients_when_another_is_refused(self, simulator: RunningSimulator) -> None:
+        clients = self.clients(simulator.url, simulator.url)
+        one, two = clients.sending(self.ONE), clients.sending(self.TWO)
+        simulator.settings(access_keys=["ANOTHER"])
+        with pytest.raises(ClientError):
+            one.get_account()
+        assert clients.sending(self.ONE) is not one
+        assert clients.sending(self.TWO) is two
+
+    @pytest.mark.usefixtures("credentials")
+    def test_do_not_read_an_answer_that_is_still_to_come_to_another(self) -> None:
+        def early(connection: socket, request: bytes) -> None:
+            connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            connection.recv(1)
+
+        with RawServer(early) as server:
+            clients = self.clients(server.url, server.url)
+            one, two = clients.sending(self.ONE), clients.sending(self.TWO)
+            with contextlib.suppress(Exception):
+                one.get_account()
+            assert clients.sending(self.TWO) is not two
+            assert pool_of(clients.sending(self.TWO)) is not pool_of(two)
+            assert pool_of(clients.sending(self.ONE)) is pool_of(clients.sending(self.TWO))
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
 class TestSettings:
@@ -157,7 +297,7 @@ class TestSettings:
         carrier = SesCarrier(
             lambda: clients.sending(MAIN),
             region="eu-west-1",
-            changed=lambda: clients.changed(MAIN, "send"),
+            changed=lambda: clients.changed(MAIN),
         )
         assert kinds(send_bulk(carrier, count=1)) == [Kind.AMBIGUOUS]
         assert clients.sending(MAIN) is before

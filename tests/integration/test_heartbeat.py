@@ -119,3 +119,10 @@ def test_the_slots_of_a_dead_worker_lapse_and_it_is_forgotten(
     store.client.hdel(store.keys.dispatch("slots:bulk"), "dead:1")
     post.dispatch.announce("well:2", {Lane.BULK: 4})
     assert [one.name for one in workers(store)] == ["well:2"]
+
+
+def test_clients_that_nobody_uses_are_closed(post: WorkerHarness) -> None:
+    closed: list[bool] = []
+    maintenance = post.worker.maintenance()
+    replace(maintenance, close_unused=lambda: closed.append(True)).tick()
+    assert closed

@@ -36,7 +36,7 @@ def carrier_to(url: str, **settings: Any) -> SesCarrier:
     return SesCarrier(
         lambda: clients.sending(MAIN),
         region="eu-west-1",
-        changed=lambda: clients.changed(MAIN, "send"),
+        changed=lambda: clients.changed(MAIN),
     )
 
 

@@ -76,6 +76,7 @@ def maintenance(components: Components, quota: AccountPoller) -> Maintenance:
         ),
         release=partial(release.release, components.dispatch, components.publisher),
         redis_seconds=components.store.seconds,
+        close_unused=components.clients.close_unused,
         tick_seconds=components.settings.dispatch.tick_seconds,
         stopping=components.stopping,
     )

@@ -33,6 +33,8 @@ class Maintenance:
     sweeping: Lock
     release: Callable[[], int]
     redis_seconds: Callable[[], float]
+    close_unused: Callable[[], None]
+    """Closes clients of SES."""
     tick_seconds: float
     stopping: Stopping
 
@@ -54,6 +56,7 @@ class Maintenance:
     def tick(self) -> None:
         """Do what is due. The quota comes first: nothing can be sent before it is known."""
         self.quota.tick()
+        self.close_unused()
         if self.janitor.live.once("tick", seconds=self.tick_seconds * 0.9):
             for route in self.dispatch.sleepers():
                 self.dispatch.wake(route)

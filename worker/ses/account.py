@@ -46,13 +46,13 @@ def read_account_of(clients: Clients, account: AccountName) -> AccountFacts:
     Raises `AccountUnreadableError`.
     """
     try:
-        return read_account(clients.polling(account))
+        return read_account(clients.sending(account))
     except BadInputError as error:
         raise AccountUnreadableError(Verdict(Kind.STOP_WORKER, str(error))) from None
     except AccountUnreadableError as error:
-        if error.verdict.kind is not Kind.STOP_ACCOUNT or not clients.changed(account, "poll"):
+        if error.verdict.kind is not Kind.STOP_ACCOUNT or not clients.changed(account):
             raise
-    return read_account(clients.polling(account))
+    return read_account(clients.sending(account))
 
 
 def _facts(answer: Mapping[str, Any]) -> AccountFacts:

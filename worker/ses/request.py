@@ -9,9 +9,10 @@ import msgspec
 from postroom.content.template import Headers, RenderedMail, UnrenderableError
 from postroom.model import Recipient
 from worker.render import BulkEntry, Mailing
-from worker.ses.client import SesClient, post_json
+from worker.ses.client import SesClient
 from worker.ses.departure import Departure, Gate, always_open
 from worker.ses.reading import BULK, SINGLE, Reader
+from worker.ses.ready_body import post_json
 from worker.ses.verdict import Kind, Verdict
 
 Json = Mapping[str, Any]

@@ -40,7 +40,7 @@ class Whose:
     def identity(self, account: AccountName) -> CallerIdentity | None:
         """None when there is no telling. Nothing that goes wrong here is anybody's trouble."""
         try:
-            client = self._clients.polling(account)
+            client = self._clients.sending(account)
             key = self._clients.access_key(account)
         except (BadInputError, BotoCoreError, ClientError):
             return None
