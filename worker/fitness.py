@@ -8,6 +8,7 @@ and tries again from time to time; somebody may mend its host while it runs.
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from postroom.clock import Clock
@@ -61,7 +62,8 @@ class Fitness:
         )
 
     def serving(self) -> frozenset[AccountName]:
-        return frozenset(one for one in self.accounts if self.serves(one))
+        """Return the accounts that it knows of no trouble with; n is those with some."""
+        return self.accounts - set(self._ailing_accounts())
 
     def fails(self, account: AccountName, reason: str, sender: SenderName | None = None) -> bool:
         """Note that something of this host or its settings kept it from sending.
@@ -95,6 +97,13 @@ class Fitness:
                 return False
             one.retry_at = self._clock() + self._backoff(one)
             return True
+
+    def retries(self, *, at_most: int) -> list[AccountName]:
+        """Return accounts that it is time to try again; their next time is later.
+
+        n is the accounts that ail.
+        """
+        return list(islice(filter(self.retry, self._ailing_accounts()), at_most))
 
     def reason(self, account: AccountName) -> str:
         """Tell what keeps this process from an account; empty when nothing does."""
@@ -131,6 +140,11 @@ class Fitness:
             return False
         ails = [one.ails(account, sender) for one in self._there() if account in one.accounts]
         return bool(ails) and all(one and one.seconds >= self._agree for one in ails)
+
+    def _ailing_accounts(self) -> list[AccountName]:
+        with self._lock:
+            known = [account for account, sender in self._ailing if sender is None]
+        return [one for one in known if self._current((one, None))]
 
     def _current(self, subject: _Subject) -> _Ailing | None:
         one = self._ailing.get(subject)

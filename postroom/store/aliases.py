@@ -6,7 +6,6 @@ of it; the budget of an alias is never filled, so nothing is granted on it by wh
 heard yet.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 from postroom import clock
@@ -26,19 +25,22 @@ class Aliases:
     def __init__(self, store: Store, *, clock: Clock = clock.monotonic) -> None:
         self._store: Final = store
         self._clock: Final = clock
-        self._owners: Mapping[AccountName, AccountName] = {}
+        self._owners: dict[AccountName, AccountName] = {}
         self._known_at = 0.0
 
     def register(self, section: AccountName, identity: str, *, sure: bool) -> AccountName:
         """Say which AWS account and Region a section is; return who owns the budget."""
         keys = self._store.keys
-        owner: bytes = self._store.run(
+        owner, moved = self._store.run(
             "register_account",
             [keys.accounts("identities"), keys.accounts("sections")],
             [section, identity, int(sure)],
         )
-        self.refresh()
-        return AccountName(owner.decode())
+        owns = AccountName(owner.decode())
+        self._owners[section] = owns
+        if moved or owns != section:
+            self.refresh()  # It costs as much as there are sections, and most share with nobody.
+        return owns
 
     def owner(self, account: AccountName) -> AccountName:
         """Return the section whose budget an account uses; most have their own."""

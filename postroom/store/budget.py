@@ -199,10 +199,10 @@ class Budget:
 
     def resume(self, account: AccountName) -> None:
         """End a pause, and a halt whose cause is mended: SES is asked about it at once."""
-        keys = self._keys(account)
-        self._store.ask(lambda client: client.hdel(keys.budget, "halted", "paused"))
-        polls = [self._store.keys.account(one).poll for one in self.aliases.sharing(account)]
-        self._store.ask(lambda client: [client.delete(poll) for poll in polls])
+        own = self._keys(account).budget
+        self._store.ask(lambda client: client.hdel(own, "halted", "paused"))
+        due: dict[Any, float] = dict.fromkeys(self.aliases.sharing(account), 0.0)
+        self._store.ask(lambda client: client.zadd(self._store.keys.readings, due, xx=True))
 
     def forget(self, account: AccountName) -> None:
         """Grant no more on a budget that turned out to be another's; what stopped it stops all."""

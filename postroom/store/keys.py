@@ -57,10 +57,6 @@ class AccountKeys:
     """Sorted set: campaign -> recipients granted, divided by its weight; for turns in the line."""
     grants: str
     """Hash: stamp of a grant -> its recipients, until it is settled."""
-    poll: str
-    """String: who reads the quota from SES; expires."""
-    asked: str
-    """String: GetAccount was called within this second; expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +97,6 @@ class Keys:
             asks=f"{tag}asks",
             finish_tags=f"{tag}finish_tags",
             grants=f"{tag}grants",
-            poll=f"{tag}poll",
-            asked=f"{tag}asked",
         )
 
     def turns(self, account: AccountName, lane: Lane) -> TurnKeys:
@@ -114,8 +108,13 @@ class Keys:
         return f"{self.prefix}{{dispatch}}:{name}"
 
     def accounts(self, name: str) -> str:
-        """`identities`, `sections`: see store/aliases.py."""
+        """`identities`, `sections`: see store/aliases.py; `named`, `asked`: store/poll_lease.py."""
         return f"{self.prefix}{{accounts}}:{name}"
+
+    @property
+    def readings(self) -> str:
+        """Sorted set: account -> when it is to be read from SES; see store/poll_lease.py."""
+        return self.accounts("readings")
 
     def submitted(self, key: str) -> str:
         """Idempotency key of a submit -> campaign id."""

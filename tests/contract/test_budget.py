@@ -116,10 +116,10 @@ class TestBeforeAnything:
         budget.halt(ACCOUNT, "its keys were revoked")
         answer = waited(take())
         assert (answer.why, answer.detail) == (Why.HALTED, "its keys were revoked")
-        store.client.set(store.keys.account(ACCOUNT).poll, "1")
+        store.client.zadd(store.keys.readings, {ACCOUNT: 1e12})
         budget.resume(ACCOUNT)
         assert granted(take()) == 1
-        assert not store.client.exists(store.keys.account(ACCOUNT).poll)
+        assert store.client.zscore(store.keys.readings, ACCOUNT) == 0
 
     def test_a_rate_of_nothing_grants_nothing_and_does_not_spin(
         self, budget: Budget, take: Take

@@ -22,7 +22,8 @@ from tests.simulator.running import RunningSimulator
 from tests.support.client_harness import ClientHarness
 from tests.support.raw_server import RawServer
 from tests.support.waiting import wait_until
-from worker.account.poller import AccountPoller, run_in_thread
+from worker.account.poller import AccountPoller
+from worker.account.reading_threads import ReadingThreads
 from worker.fitness import Fitness
 from worker.ses.account import read_account_of
 from worker.ses.client import Clients
@@ -44,8 +45,11 @@ def ses(running: RunningSimulator) -> RunningSimulator:
     return running
 
 
-def at_once(look: Callable[[], None]) -> None:
-    look()
+class AtOnce(ReadingThreads):
+    """Reads on the thread that ticks."""
+
+    def run(self, look: Callable[[], None]) -> None:
+        look()
 
 
 def hang_until(over: threading.Event) -> None:
@@ -64,18 +68,23 @@ def poller(
         *,
         refresh_seconds: float = 30.0,
         others: dict[str, Account] | None = None,
-        run: Callable[[Callable[[], None]], None] = at_once,
+        threads: ReadingThreads | None = None,
+        patience_seconds: float = 20.0,
         **account: object,
     ) -> AccountPoller:
         own = Account(region="eu-west-1", endpoint_url=ses.url, **account)
-        changed = msgspec.structs.replace(settings, accounts={**(others or {}), ACCOUNT: own})
+        changed = msgspec.structs.replace(
+            settings,
+            accounts={**(others or {}), ACCOUNT: own},
+            ses=msgspec.structs.replace(settings.ses, read_timeout_seconds=patience_seconds),
+        )
         budget, clients = Budget(store), Clients(changed)
         return AccountPoller(
             accounts={AccountName(name): one for name, one in changed.accounts.items()},
             limiter=msgspec.structs.replace(settings.limiter, refresh_seconds=refresh_seconds),
             lease_seconds=settings.worker.lease_seconds,
             read=partial(read_account_of, clients),
-            turns=PollLease(store, budget.aliases),
+            turns=PollLease(store, budget.aliases, list(map(AccountName, changed.accounts))),
             budgets=budget,
             identity=Whose(clients).identity,
             aliases=budget.aliases,
@@ -87,7 +96,7 @@ def poller(
                 there=lambda: workers(store),
                 agree_seconds=0.0,
             ),
-            run=run,
+            threads=threads or AtOnce(),
         )
 
     return make
@@ -106,6 +115,18 @@ def asked(ses: RunningSimulator) -> int:
 
 def _announce(poller: AccountPoller, worker: str, *, troubles: list[Trouble]) -> None:
     poller.dispatch.announce(worker, {Lane.BULK: 1}, accounts=[ACCOUNT], troubles=troubles)
+
+
+def commands(store: Store, step: Callable[[], None]) -> int:
+    """Count what one step asks of Redis, with what its scripts do there."""
+
+    def so_far() -> int:
+        stats = store.client.info("commandstats")
+        return sum(int(one["calls"]) for name, one in stats.items() if name != "cmdstat_info")
+
+    before = so_far()
+    step()
+    return so_far() - before
 
 
 ASK = Ask(
@@ -134,10 +155,10 @@ def allow(budget: Budget, account: AccountName) -> None:
     budget._store.client.hset(budget._store.keys.account(account).budget, "tokens", 100)
 
 
-def read_again(poller: AccountPoller, store: Store) -> None:
+def read_again(poller: AccountPoller, store: Store, account: AccountName = ACCOUNT) -> None:
     """Read the account although it was read just now."""
-    keys = store.keys.account(ACCOUNT)
-    store.client.delete(keys.poll, keys.asked)
+    poller.soon(account)
+    store.client.delete(store.keys.accounts("asked"))
     poller.tick()
 
 
@@ -239,8 +260,7 @@ class TestOneAccountInTwoSections:
         one = poller(others={self.OTHER: other}, share=0.25)
         read_again(one, store)
         read_again(one, store)
-        store.client.delete(store.keys.account(self.OTHER).poll)
-        read_again(one, store)
+        read_again(one, store, self.OTHER)
         budget.aliases.refresh()
         assert budget.aliases.sharing(ACCOUNT) == [ACCOUNT, self.OTHER]
         assert budget.status(ACCOUNT) == budget.status(self.OTHER)
@@ -346,7 +366,9 @@ class TestHowOften:
     def test_a_process_that_died_reading_holds_nobody_up(
         self, poller: MakeKeeper, ses: RunningSimulator, store: Store, settings: Settings
     ) -> None:
-        assert PollLease(store, Aliases(store)).due(ACCOUNT, every_seconds=1.2)
+        dead = PollLease(store, Aliases(store), [ACCOUNT])
+        due = dead.due(lambda _: True, at_most=1)
+        assert dead.claim(dict.fromkeys(due, 1.2)) == [ACCOUNT]
         one = poller(refresh_seconds=1.2)
 
         def ticked() -> bool:
@@ -354,6 +376,71 @@ class TestHowOften:
             return asked(ses) == 1
 
         wait_until(ticked, "another reads it")
+
+
+class TestManyAccounts:
+    def many(self, ses: RunningSimulator, count: int) -> dict[str, Account]:
+        """One account of AWS in each of so many Regions."""
+        return {
+            f"a{at}": Account(region=f"eu-west-{at}", endpoint_url=ses.url) for at in range(count)
+        }
+
+    def test_cost_no_round_trip_each_while_none_is_due(
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store
+    ) -> None:
+        few, many = poller(others=self.many(ses, 5)), poller(others=self.many(ses, 60))
+        while few.turns.due(lambda _: True, at_most=1) or many.turns.due(lambda _: True, at_most=1):
+            few.tick()
+            many.tick()
+        assert commands(store, few.tick) == commands(store, many.tick) <= 3
+
+    def test_are_all_read_and_not_for_ever_in_the_same_second(
+        self, poller: MakeKeeper, ses: RunningSimulator, store: Store, budget: Budget
+    ) -> None:
+        one = poller(others=self.many(ses, 20))
+        one.tick()
+        assert all(budget.status(account).known for account in one.accounts)
+        due = [at for _, at in store.client.zrange(store.keys.readings, 0, -1, False, True)]
+        assert max(due) - min(due) > 1.0
+        assert max(due) - store.seconds() <= 30.0
+
+    def test_that_hang_do_not_keep_the_others_waiting(
+        self, poller: MakeKeeper, budget: Budget
+    ) -> None:
+        """More of them than a process reads at once; a time-out later they are asked less often."""
+        over = threading.Event()
+        with RawServer(lambda *_: hang_until(over)) as server:
+            broken = {
+                f"a{at}": Account(region=f"eu-west-{at}", endpoint_url=server.url)
+                for at in range(100)
+            }
+            one = poller(others=broken, threads=ReadingThreads(), patience_seconds=0.5)
+
+            def ticked() -> bool:
+                one.tick()
+                return budget.status(ACCOUNT).known
+
+            wait_until(ticked, "the account is read")
+            over.set()
+
+    def test_of_others_that_nobody_reads_stand_in_nobodys_way(
+        self, poller: MakeKeeper, store: Store, budget: Budget
+    ) -> None:
+        others = [AccountName(f"a{at}") for at in range(250)]
+        assert len(PollLease(store, Aliases(store), others).due(lambda _: True, at_most=999)) == 250
+        poller().tick()
+        assert budget.status(ACCOUNT).known
+
+    def test_that_no_process_has_in_its_settings_any_more_are_forgotten(
+        self, poller: MakeKeeper, store: Store
+    ) -> None:
+        gone = AccountName("gone")
+        PollLease(store, Aliases(store), [gone]).due(lambda _: True, at_most=0)
+        store.client.zadd(store.keys.accounts("named"), {gone: store.seconds() - 700})
+        poller().tick()
+        assert store.client.zrange(store.keys.readings, 0, -1) == [b"main"]
+        Budget(store).resume(gone)
+        assert store.client.zscore(store.keys.readings, gone) is None
 
 
 class TestChanges:
@@ -443,7 +530,7 @@ class TestTrouble:
         unwell.tick()
         assert not unwell.fitness.serves(ACCOUNT)
         assert budget.status(ACCOUNT).halted == ""
-        store.client.delete(store.keys.account(ACCOUNT).asked)
+        store.client.delete(store.keys.accounts("asked"))
         well.tick()
         assert budget.status(ACCOUNT).known
 
@@ -466,7 +553,7 @@ class TestTrouble:
         over = threading.Event()
         with RawServer(lambda *_: hang_until(over)) as server:
             hanging = Account(region="eu-west-1", endpoint_url=server.url)
-            poller(others={"hanging": hanging}, run=run_in_thread).tick()
+            poller(others={"hanging": hanging}, threads=ReadingThreads()).tick()
             wait_until(lambda: budget.status(ACCOUNT).known, "the account is read")
             over.set()
 

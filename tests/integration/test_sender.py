@@ -216,8 +216,8 @@ class TestVerdicts:
     def test_a_spent_quota_holds_the_account_asks_ses_and_parks(
         self, post: WorkerHarness, store: Store
     ) -> None:
-        asked = store.keys.account(ACCOUNT).poll
-        store.client.set(asked, "1")
+        readings = store.keys.readings
+        store.client.zadd(readings, {ACCOUNT: 1e12})
         made = post.make(60)
         post.carrier.end_next_call(Kind.QUOTA)
         sent = post.work_off(made)
@@ -225,7 +225,7 @@ class TestVerdicts:
         held = post.dispatch.held(ACCOUNT, made.route.lane)
         assert held is not None
         assert "quota" in held[0]
-        assert not store.client.exists(asked)
+        assert store.client.zscore(readings, ACCOUNT) < 1e12
         assert made.check_books().pending == 60
         assert post.used == 0
         assert post.ledger.claim(made.ref(), owner="next").parks == 0

@@ -1,15 +1,14 @@
 """Keeps the budgets true to SES: one process at a time reads GetAccount, for all of them."""
 
-import threading
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
-from postroom.errors import StoreUnavailableError
 from postroom.model import AccountName, Lane
 from postroom.settings import Account as AccountSettings
 from postroom.settings import Limiter as LimiterSettings
@@ -17,6 +16,7 @@ from postroom.store.aliases import Aliases
 from postroom.store.budget import Allowance, Budget
 from postroom.store.dispatch import Dispatch
 from postroom.store.poll_lease import PollLease
+from worker.account.reading_threads import ReadingThreads
 from worker.fitness import Fitness
 from worker.ses.account import AccountFacts, AccountUnreadableError
 from worker.ses.verdict import Kind
@@ -30,6 +30,8 @@ _PASSING: Final = frozenset(
 _RECIPIENTS_PER_SLOT: Final = {Lane.BULK: 100, Lane.TRANSACTIONAL: 5}
 """A slot keeps at least this rate busy, also at a slow SES; a message is a batch of one."""
 _UNLIMITED: Final = -1.0
+_SOONEST_PART: Final = 0.8
+"""Of the time between two readings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +49,31 @@ class AccountPoller:
     fitness: Fitness
     identity: Callable[[AccountName], CallerIdentity | None]
     aliases: Aliases
-    run: Callable[[Callable[[], None]], None]
-    """Runs a reading, as `run_in_thread` does: SES may not answer for a long time."""
+    threads: ReadingThreads
+    _failures: dict[AccountName, int] = field(default_factory=dict, repr=False)
+    """Passing faults in a row, as this process has met them."""
 
     def tick(self) -> None:
-        """Read what is due. Raises `StoreUnavailableError`; faults of SES are logged."""
-        for account, settings in self.accounts.items():
-            if self._due(account):
-                self.run(partial(self._look, account, settings))
+        """Read what is due. Raises `StoreUnavailableError`; faults of SES are logged.
 
-    def _due(self, account: AccountName) -> bool:
-        """Whether to read an account now: for all, or to see whether this host is well again."""
-        if self.fitness.serves(account):
-            return self.turns.due(account, every_seconds=self.limiter.refresh_seconds)
-        return self.fitness.retry(account) and self.turns.free(account)
+        Two round trips, however many accounts there are; n is those that are due, in bounded
+        steps, and those that ail on this host.
+        """
+        room = self.threads.room
+        due = self.turns.due(self.fitness.serves, at_most=room)
+        ailing = self.fitness.retries(at_most=room - len(due))  # Is this host well again?
+        again = {account: self._again_seconds() for account in due}
+        for account in self.turns.claim(again, out_of_turn=ailing):
+            self.threads.run(partial(self._look, account, self.accounts[account]))
 
     def soon(self, account: AccountName) -> None:
         """Read this account at the next tick."""
-        self.turns.soon(account)
+        self.turns.read_in(account, seconds=0.0)
+
+    def _again_seconds(self) -> float:
+        """When to read an account again; what is read in one second now is not for ever."""
+        part = random.uniform(_SOONEST_PART, 1.0)  # noqa: S311 - it spreads, it guards nothing
+        return self.limiter.refresh_seconds * part
 
     def _look(self, account: AccountName, settings: AccountSettings) -> None:
         try:
@@ -77,6 +86,7 @@ class AccountPoller:
             self._unreadable(account, settings, fault)
             return
         self.fitness.mended(account)
+        self._failures.pop(account, None)
         settings = self._together(account, settings)
         if not facts.sending_enabled:
             self._halt(account, "sending is disabled for the account in SES")
@@ -89,7 +99,7 @@ class AccountPoller:
         """It is this host that cannot ask: somebody else's turn, unless nobody can."""
         log.error("worker.unfit", account=account, reason=reason)
         self.fitness.fails(account, reason)
-        self.turns.soon(account)
+        self.soon(account)
         if self.fitness.nobody_can(account):
             self._halt(account, f"on every worker: {reason}")
 
@@ -99,7 +109,7 @@ class AccountPoller:
         verdict = fault.verdict
         log.warning("account.unreadable", account=account, reason=verdict.reason)
         if verdict.kind in _PASSING:
-            self.turns.soon(account)
+            self.turns.read_in(account, seconds=self._backoff_seconds(account))
         elif settings.max_send_rate is not None and verdict.kind is not Kind.STOP_ACCOUNT:
             # SES, or what stands in its place, does not offer GetAccount: the operator's own
             # rate is kept, and SES's refusals are the only word on the quota.
@@ -110,6 +120,12 @@ class AccountPoller:
         else:
             hint = f"mend it, or set accounts.{account}.max_send_rate"
             self._halt(account, f"its rate and quota cannot be read: {verdict.reason}; {hint}")
+
+    def _backoff_seconds(self, account: AccountName) -> float:
+        """Ask again soon, but where SES hangs not at once: each asking holds a thread."""
+        failures = self._failures.get(account, 0)
+        self._failures[account] = failures + 1
+        return min(self.limiter.refresh_seconds, 2.0 ** min(failures, 10) - 1.0)
 
     def _together(self, account: AccountName, settings: AccountSettings) -> AccountSettings:
         """Find out who else is this AWS account; return what all of them together may use."""
@@ -140,20 +156,6 @@ class AccountPoller:
         learned = self.budgets.status(account).burst_seconds
         slots[Lane.BULK] *= max(1.0, allowance.burst_seconds / learned)
         return {lane: 2 + int(most) for lane, most in slots.items()}
-
-
-def run_in_thread(look: Callable[[], None]) -> None:
-    """Let an account that hangs hold up neither the other accounts nor the upkeep."""
-
-    def run() -> None:
-        try:
-            look()
-        except StoreUnavailableError as error:
-            log.warning("redis.away", reason=str(error))
-        except Exception:
-            log.exception("account.unread")
-
-    threading.Thread(target=run, name="quota", daemon=True).start()
 
 
 def shared(own: AccountSettings, sharing: Sequence[AccountSettings]) -> AccountSettings:

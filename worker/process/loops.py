@@ -10,7 +10,8 @@ from postroom.model import AccountName
 from postroom.store.lock import Lock
 from postroom.store.poll_lease import PollLease
 from postroom.store.sender_registry import Rank, SenderRegistry
-from worker.account.poller import AccountPoller, run_in_thread
+from worker.account.poller import AccountPoller
+from worker.account.reading_threads import ReadingThreads
 from worker.components import Components
 from worker.process.heartbeat import Heartbeat, slots_of
 from worker.process.maintenance import Maintenance
@@ -40,19 +41,20 @@ def tell_meanings(components: Components) -> None:
 
 
 def quota(components: Components) -> AccountPoller:
-    accounts = components.settings.accounts
+    settings = components.settings.accounts
+    accounts = {AccountName(name): account for name, account in settings.items()}
     return AccountPoller(
-        accounts={AccountName(name): account for name, account in accounts.items()},
+        accounts=accounts,
         limiter=components.settings.limiter,
         lease_seconds=components.settings.worker.lease_seconds,
         read=partial(read_account_of, components.clients),
-        turns=PollLease(components.store, components.budget.aliases),
+        turns=PollLease(components.store, components.budget.aliases, accounts),
         budgets=components.budget,
         dispatch=components.dispatch,
         fitness=components.fitness,
         identity=components.whose.identity,
         aliases=components.budget.aliases,
-        run=run_in_thread,
+        threads=ReadingThreads(),
     )
 
 

@@ -3,14 +3,15 @@
 -- KEYS[1] identities, a hash identity -> section that owns the budget
 -- KEYS[2] sections, a hash section -> identity
 -- ARGV     section, identity, 1 when it is sure (else one that was found before stands)
--- Returns  the section that owns the budget
+-- Returns  {the section that owns the budget, 1 when the section was another account before}
 local identities, sections = KEYS[1], KEYS[2]
 local section, identity = ARGV[1], ARGV[2]
 
 local before = redis.call('HGET', sections, section)
 if before and ARGV[3] ~= '1' then identity = before end
 redis.call('HSET', sections, section, identity)
-if before and before ~= identity and redis.call('HGET', identities, before) == section then
+local moved = before and before ~= identity
+if moved and redis.call('HGET', identities, before) == section then
   -- It has moved to another account: who stayed goes on with a budget of their own.
   redis.call('HDEL', identities, before)
   local all = redis.call('HGETALL', sections)
@@ -19,4 +20,4 @@ if before and before ~= identity and redis.call('HGET', identities, before) == s
   end
 end
 redis.call('HSETNX', identities, identity, section)
-return redis.call('HGET', identities, identity)
+return {redis.call('HGET', identities, identity), moved and 1 or 0}
