@@ -15,6 +15,7 @@ _GROUPS = {
     ),
     "crash": (
         *("recovery", "pause_latency", "transactional_latency", "fairness", "many_campaigns"),
+        "many_accounts",
         *("quota_slots", "broker_queue", "fsync", "revoked_key", "hostile_field"),
         *("endpoint_shapes", "brown_out", "unfit_worker", "suppressed_late"),
     ),

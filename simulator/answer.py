@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from simulator.account import Account
+
 
 class Ask(NamedTuple):
     """What an operation is given of its request."""
@@ -10,6 +12,8 @@ class Ask(NamedTuple):
     body: bytes
     path: Mapping[str, str]
     query: Mapping[str, list[str]]
+    account: Account
+    """The one that the request is made for."""
 
 
 class Answer(NamedTuple):

@@ -20,7 +20,9 @@ from simulator.sending import recipients
 from simulator.world import World
 
 _NOTHING: Final = Answer({})
-_CREDENTIAL: Final = re.compile(r"AWS4-(?:HMAC|ECDSA-P256)-SHA256 Credential=([^/,\s]+)/")
+_CREDENTIAL: Final = re.compile(
+    r"AWS4-(?:HMAC|ECDSA-P256)-SHA256 Credential=([^/,\s]+)/(?:\d+/([^/,\s]+))?"
+)
 
 
 Act = Callable[[World, Ask], Answer]
@@ -78,10 +80,10 @@ async def _answered(
     operation: Operation, world: World, request: web.Request, progress: _Progress
 ) -> bytes:
     """Half of the latency passes before the request takes effect, half after."""
-    _check_credentials(request, world)
+    account = world.account_of(_credential(request, world))
     body = await request.read()
     now = world.clock()
-    if not world.account.lets_request_pass(operation.name, now):
+    if not account.lets_request_pass(operation.name, now):
         raise rate_exceeded()
     fault = world.faults.of_call(operation.name, lambda: recipients(body), now)
     progress.fault = fault
@@ -90,7 +92,7 @@ async def _answered(
         await asyncio.sleep(half)
     if fault is not None and (early := await before(fault, world.settings)) is not None:
         return early
-    ask = Ask(body, request.match_info, parse_qs(request.query_string))
+    ask = Ask(body, request.match_info, parse_qs(request.query_string), account)
     progress.answer = answer = operation.act(world, ask)
     if half:
         await asyncio.sleep(half)
@@ -99,8 +101,11 @@ async def _answered(
     return orjson.dumps(answer.body)
 
 
-def _check_credentials(request: web.Request, world: World) -> None:
-    """The signature itself is not verified: the secret is nobody's here."""
+def _credential(request: web.Request, world: World) -> tuple[str, str]:
+    """Return access key id and Region; the signature is not verified: the secret is nobody's here.
+
+    Raises `SesError` for a key that is not let in.
+    """
     given = _CREDENTIAL.match(request.headers.get("Authorization", ""))
     if given is None:
         raise SesError(403, "MissingAuthenticationToken", "Missing Authentication Token")
@@ -111,6 +116,7 @@ def _check_credentials(request: web.Request, world: World) -> None:
             "UnrecognizedClientException",
             "The security token included in the request is invalid.",
         )
+    return given[1], given[2] or ""
 
 
 def _response(status: int, payload: bytes, error: str | None = None) -> web.Response:

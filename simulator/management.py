@@ -15,8 +15,8 @@ _DONE: Final = Answer({})
 _PAGE_SIZE: Final = 1000
 
 
-def get_account(world: World, _: Ask) -> Answer:
-    return Answer(world.account.described(world.clock()))
+def get_account(world: World, ask: Ask) -> Answer:
+    return Answer(ask.account.described(world.clock()))
 
 
 def put_account_sending(world: World, ask: Ask) -> Answer:
@@ -24,8 +24,8 @@ def put_account_sending(world: World, ask: Ask) -> Answer:
     return _DONE
 
 
-def put_account_suppression(world: World, ask: Ask) -> Answer:
-    world.account.suppressed_reasons = texts(as_object(ask.body), "SuppressedReasons")
+def put_account_suppression(_: World, ask: Ask) -> Answer:
+    ask.account.suppressed_reasons = texts(as_object(ask.body), "SuppressedReasons")
     return _DONE
 
 

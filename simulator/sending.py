@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import chain
 
+from simulator.account import Account
 from simulator.answer import Answer, Ask
 from simulator.checks import bare, check_call, check_replacements, entry_refusal
 from simulator.errors import (
@@ -24,7 +25,7 @@ def send_email(world: World, ask: Ask) -> Answer:
     call = email_call(ask.body)
     if isinstance(call.content, Raw):
         call = completed(call, call.content)
-    outcome = _Post(world, call).take(call.entries[0])
+    outcome = _Post(world, ask.account, call).take(call.entries[0])
     if isinstance(outcome, Refusal):
         strict = world.settings.quota_as_limit_exceeded
         raise as_exception(outcome, quota_as_limit_exceeded=strict)
@@ -33,7 +34,7 @@ def send_email(world: World, ask: Ask) -> Answer:
 
 def send_bulk_email(world: World, ask: Ask) -> Answer:
     call = bulk_call(ask.body)
-    post = _Post(world, call)
+    post = _Post(world, ask.account, call)
     check_replacements(call)
     outcomes = [post.take(entry) for entry in call.entries]
     accepted = sum(isinstance(one, str) for one in outcomes)
@@ -64,18 +65,19 @@ class _Post:
     Raises `SesError` when the call as a whole may not send.
     """
 
-    def __init__(self, world: World, call: Call) -> None:
+    def __init__(self, world: World, account: Account, call: Call) -> None:
         self._world = world
+        self._account = account
         self._now = world.clock()
         check_call(call)
-        if (trouble := world.account.standing()) is not None:
+        if (trouble := account.standing()) is not None:
             raise trouble
         sender = bare(call.sender)
         set_name = call.configuration_set or world.identities.default_set(sender)
         if set_name and not world.sets.sending_enabled(set_name):
             raise paused()
         own_reasons = world.sets.suppressed_reasons(set_name) if set_name else None
-        self._reasons = world.account.suppressed_reasons if own_reasons is None else own_reasons
+        self._reasons = account.suppressed_reasons if own_reasons is None else own_reasons
         self._call = call
         self._campaign = text_of_tag(call.tags, world.settings.campaign_tag)
         self._sender_refusal = _sender_refusal(world, sender)
@@ -96,14 +98,14 @@ class _Post:
         return (
             refusal
             or world.faults.of_entry(self._call.operation, entry.recipients, self._now)
-            or world.account.refusal(self._now)
+            or self._account.refusal(self._now)
         )
 
     def _accept(self, entry: Entry) -> str:
         world, now = self._world, self._now
         addresses = tuple(map(bare, entry.recipients))
         counted = len(addresses) - sum(map(is_simulator_address, addresses))
-        world.account.spend(recipients=len(addresses), counted=counted, now=now)
+        self._account.spend(recipients=len(addresses), counted=counted, now=now)
         campaign = self._campaign
         if entry.tags:
             campaign = text_of_tag(entry.tags, world.settings.campaign_tag) or campaign

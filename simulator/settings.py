@@ -54,6 +54,10 @@ class Settings:
     access_keys: tuple[str, ...] = _setting(
         "an access key id to let in (repeatable); none: all", default=(), flag="--access-key"
     )
+    account_per_key: bool = _setting(
+        "each access key has an account in each Region: rate, quota and request limits of its own",
+        default=False,
+    )
     campaign_tag: str = _setting("name of the tag that tells campaigns apart", default="campaign")
     mails_kept: int = _setting("mails kept whole for reading", default=1000)
     requests_kept: int = _setting("requests kept in the log", default=1000)

@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from simulator.account import Account
@@ -27,11 +27,12 @@ def unix_clock() -> Clock:
 
 @dataclass(slots=True)
 class World:
-    """The parts of one account, sharing one clock."""
+    """The parts of one account, or of several, sharing one clock."""
 
     clock: Clock
     settings: Settings
     account: Account
+    """The one of everybody; see `account_of`."""
     mailbox: Mailbox
     identities: Identities
     suppression: SuppressionList
@@ -39,16 +40,25 @@ class World:
     faults: Faults
     latency: Latency
     calls: CallLog
+    _accounts: dict[Hashable, Account] = field(default_factory=dict)
     _id_stem: str = field(default="")
     _last_id: int = field(default=0)
 
     def change(self, settings: Settings) -> None:
         """Take over new settings; nothing that happened is forgotten."""
         self.settings = settings
-        self.account.change(settings, self.clock())
+        for account in (self.account, *self._accounts.values()):
+            account.change(settings, self.clock())
         self.identities.change(settings)
         self.sets.change(settings)
         self.latency.change(settings)
+
+    def account_of(self, credential: tuple[str, str]) -> Account:
+        """Return the account that an access key has in a Region."""
+        if not self.settings.account_per_key:
+            return self.account
+        found = self._accounts.get(credential)
+        return found or self._accounts.setdefault(credential, Account(self.settings, self.clock()))
 
     def set_values(self, **values: object) -> None:
         """Change settings by name. Raises `SettingError`."""

@@ -32,7 +32,13 @@ class RunningSimulator:
         self.url = line.removeprefix(READY)
         self.ses = self.client()
 
-    def client(self, *, access_key: str = "AKIATEST", read_timeout: float = 10) -> Any:
+    def client(
+        self,
+        *,
+        access_key: str = "AKIATEST",
+        region: str = "eu-west-1",
+        read_timeout: float = 10,
+    ) -> Any:
         """A client with the SDK's own retries off, as a sender has it."""
         config = Config(
             retries={"total_max_attempts": 1},
@@ -41,7 +47,7 @@ class RunningSimulator:
         )
         return boto3.client(
             "sesv2",
-            region_name="eu-west-1",
+            region_name=region,
             endpoint_url=self.url,
             aws_access_key_id=access_key,
             aws_secret_access_key="secret",

@@ -165,3 +165,19 @@ def test_latency_spreads_around_its_mean() -> None:
     assert mean(took) == pytest.approx(20, abs=1)
     assert stdev(took) == pytest.approx(8, abs=1)
     assert min(took) > 0
+
+
+def test_each_access_key_and_region_may_have_an_account_of_its_own(
+    simulator: RunningSimulator,
+) -> None:
+    simulator.settings(account_per_key=True, rate=1, management_rate=1)
+    others = [simulator.client(access_key="AKIAOTHER"), simulator.client(region="eu-west-3")]
+    for one in (simulator.ses, *others):
+        simulator.send(*people(5), by=one)
+        assert answer(lambda one=one: simulator.send(by=one)) == RATE
+        assert one.get_account()["SendQuota"]["SentLast24Hours"] == 5
+        assert API_RATE in [answer(one.get_account) for _ in range(3)]
+    simulator.settings(rate=0, management_rate=0)
+    for one in (simulator.ses, *others):
+        simulator.send(by=one)
+        assert one.get_account()["SendQuota"]["SentLast24Hours"] == 6
