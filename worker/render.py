@@ -10,17 +10,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import msgspec
-from markupsafe import escape
 
-from postroom.content.sandbox import (
-    BODY_PARTS,
-    HTML,
-    SUBJECT,
-    TEXT,
-    plain_placeholders,
-    shown,
-    shown_on_one_line,
-)
+from postroom.content.sandbox import BODY_PARTS, HTML, SHOW, SUBJECT, TEXT, plain_placeholders
 from postroom.content.template import (
     Headers,
     RenderedMail,
@@ -190,18 +181,7 @@ def _placeholder(key: str) -> str:
     return "{{" + key + "}}"
 
 
-def _escaped(value: object) -> str:
-    return str.__str__(escape(shown(value)))  # Plain text: the JSON encoder refuses Markup.
-
-
-_SHOW: Final[Mapping[str, Callable[[object], str]]] = {
-    SUBJECT: shown_on_one_line,
-    HTML: _escaped,
-    TEXT: shown,
-}
-
-
 def _slot(slots: dict[tuple[str, str], _Slot], part: str, name: str) -> _Slot:
     """Return the key for one field in one part: it looks different in subject, HTML and text."""
-    slot = _Slot(f"{part[0]}{len(slots)}", part, name, _SHOW[part])
+    slot = _Slot(f"{part[0]}{len(slots)}", part, name, SHOW[part])
     return slots.setdefault((part, name), slot)

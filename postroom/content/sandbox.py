@@ -5,12 +5,15 @@ Imports jinja2, `errors` and `model` only.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import escape
 
 from postroom.errors import BadInputError
 from postroom.model import Campaign
@@ -29,6 +32,10 @@ _BREAK: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 # One class, so that each run is looked at once: blanks around the breaks as `\s*` cost n².
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 
+
+_TEMPLATES_KEPT: Final = 256
+_TREES_KEPT: Final = 8
+"""One campaign's, while it is looked at from several sides; a tree is much larger than its text."""
 
 _HINTS: Final = (
     ("expected token 'end of print statement', got", "a field is one word, like first_name"),
@@ -68,6 +75,19 @@ def _one_blank(run: re.Match[str]) -> str:
 def shown_in_url(value: object) -> str:
     """How a merge field appears in the unsubscribe URL: percent-encoded."""
     return quote(shown(value), safe="")
+
+
+def escaped(value: object) -> str:
+    """How a merge field appears in HTML."""
+    return str.__str__(escape(shown(value)))  # Plain text: the JSON encoder refuses Markup.
+
+
+SHOW: Final[Mapping[str, Callable[[object], str]]] = {
+    SUBJECT: shown_on_one_line,
+    HTML: escaped,
+    TEXT: shown,
+}
+"""How a merge field appears in each part of the body."""
 
 
 def _short_range(*bounds: int) -> range:
@@ -123,10 +143,24 @@ GLOBALS: Final = frozenset(_ENVIRONMENTS[TEXT].globals)
 """What templates may call without anybody handing it in."""
 
 
+@lru_cache(maxsize=_TEMPLATES_KEPT)
 def compiled(part: str, source: str) -> Template:
-    """Raises `BadInputError` naming the part and the line."""
+    """Raises `BadInputError` naming the part and the line. Kept: many messages have the same."""
+    with _told(part):
+        return _ENVIRONMENTS[part].from_string(parsed(part, source))
+
+
+@lru_cache(maxsize=_TREES_KEPT)
+def parsed(part: str, source: str) -> nodes.Template:
+    """Return the syntax tree of a template, to be looked at only. Raises as `compiled` does."""
+    with _told(part):
+        return _ENVIRONMENTS[part].parse(source)
+
+
+@contextmanager
+def _told(part: str) -> Iterator[None]:
     try:
-        return _ENVIRONMENTS[part].from_string(source)
+        yield
     except TemplateSyntaxError as error:
         said = error.message or ""
         hint = next((f": {hint}" for words, hint in _HINTS if words in said), "")
@@ -135,16 +169,12 @@ def compiled(part: str, source: str) -> Template:
         raise BadInputError(f"{part}, line 1: too deeply nested") from None
 
 
-def parsed(part: str, source: str) -> nodes.Template:
-    """Return the syntax tree of a template that compiles."""
-    return _ENVIRONMENTS[part].parse(source)
-
-
+@lru_cache(maxsize=_TEMPLATES_KEPT)
 def plain_placeholders(part: str, source: str) -> tuple[str | Field, ...] | None:
     """Return literals and fields in turn, or None when the template holds more than these.
 
     None as well when a literal, or where it meets a placeholder, could be taken for a
-    placeholder by SES's own substitution.
+    placeholder by SES's own substitution. Raises as `compiled` does.
     """
     pieces: list[str | Field] = []
     for node in parsed(part, source).body:

@@ -3,11 +3,13 @@
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroom.content.sandbox import BODY_PARTS, compiled, parsed
 from postroom.content.template import RenderedMail, UnrenderableError
 from postroom.errors import BadInputError
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
@@ -180,3 +182,35 @@ def test_a_sender_that_is_no_address_is_refused_with_its_place(written: str) -> 
         mailing(Sender(account="main", from_=written))
     with pytest.raises(BadInputError, match=r"senders\.news\.reply_to"):
         mailing(Sender(account="main", from_="a@b.example", reply_to=[written]))
+
+
+@given(name=FIELD, city=FIELD)
+def test_plain_placeholders_are_filled_as_jinja_fills_them(name: object, city: object) -> None:
+    recipient = to(name=name, city=city)
+    values = {**PLAIN["defaults"], **recipient.fields, "email": recipient.email}
+    plain = {part: PLAIN[part].replace("{{ unsubscribe_url }}", "") for part in BODY_PARTS}
+    by_jinja = [compiled(part, source).render(values) for part, source in plain.items()]
+    made = mailing(**plain, defaults=PLAIN["defaults"])
+    assert made.is_plain
+    assert list(made.message(recipient)[:3]) == by_jinja
+
+
+class TestWork:
+    """What the templates of one message cost, of which there are many with the same."""
+
+    def looked_at(self) -> tuple[int, int]:
+        """How many templates were parsed and compiled so far."""
+        return parsed.cache_info().misses, compiled.cache_info().misses
+
+    @pytest.mark.parametrize(("ending", "compiles"), [("", 0), ("{% if name %}!{% endif %}", 1)])
+    def test_a_template_is_parsed_once_and_compiled_only_where_it_must(
+        self, ending: str, compiles: int
+    ) -> None:
+        parts = {"subject": "Once {{ name }}", "text": f"Hello {{{{ name }}}}{ending} {uuid4()}"}
+        parses, compiled_before = self.looked_at()
+        for _ in range(3):
+            made = mailing(**parts)
+            made.message(to(name="Ana"))
+        # The subject may be known from another case.
+        assert self.looked_at()[0] - parses <= 2
+        assert self.looked_at()[1] - compiled_before == compiles
