@@ -69,9 +69,7 @@ class Writer:
     def finish(self, counters: Counters) -> bool:
         """The source is read; returns whether the campaign is finished with that."""
         notes, splits = counters.take_notes(), self._context.splits
-        finished = self._ask(
-            lambda: splits.finish(self._lease, counters.counts, notes, held_back=self._held_back)
-        )
+        finished = self._ask(lambda: splits.finish(self._lease, counters.counts, notes))
         if not finished:
             self._wake()
         return finished

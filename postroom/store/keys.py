@@ -23,6 +23,8 @@ class CampaignKeys:
     """Hash: batch number -> fence|until|owner|crashes|parks, for batches once claimed."""
     due: str
     """Sorted set: batch number -> when somebody must look at it again. Open batches only."""
+    held: str
+    """As `due`: batches that are held back until the source is read to its end."""
     reasons: str
     """Hash: why a recipient was rejected -> its number."""
     rows: str
@@ -38,6 +40,7 @@ class CampaignKeys:
             self.due,
             self.reasons,
             self.rows,
+            self.held,
         ]
 
 
@@ -84,6 +87,7 @@ class Keys:
             ledger=f"{tag}ledger",
             leases=f"{tag}leases",
             due=f"{tag}due",
+            held=f"{tag}held",
             reasons=f"{tag}reasons",
             rows=f"{tag}rows",
         )

@@ -89,7 +89,9 @@ class SenderRegistry:
         }
 
     def account_of(self, sender: SenderName) -> AccountName | None:
-        return self.senders().get(sender)
+        """Return the account of an announced sender. One round trip, however many there are."""
+        found: bytes | None = self._store.ask(lambda client: client.hget(self._key, sender))
+        return None if found is None else AccountName(found.decode())
 
     def addresses(self, sender: str) -> SenderAddresses:
         """Return what was announced last; nothing while an older Postroom announces."""

@@ -17,9 +17,6 @@ from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.finish import Finisher
 
-NOT_YET: Final = 32_503_680_000
-"""The year 3000: when the batches of a strict campaign are due until all rows proved good."""
-
 
 class SplitLostError(LeaseLostError):
     """Another producer has taken over, or the campaign is over: stop and write nothing."""
@@ -131,12 +128,13 @@ class Splits:
         keys = self._store.keys.campaign(lease.campaign_id)
         suppressed = written.states.count(b"x")
         counts = written.counts
+        due = keys.held if held_back else keys.due
         answer = self._store.run(
             "write_batches",
-            [keys.campaign, keys.batches, keys.ledger, keys.due, keys.rows],
+            [keys.campaign, keys.batches, keys.ledger, due, keys.rows],
             [
                 *(lease.fence, self._lease_seconds, written.first, len(written.batches)),
-                *(NOT_YET if held_back else 0, written.states, suppressed),
+                *(written.states, suppressed),
                 *(counts.invalid, counts.duplicate, counts.rows, written.digest),
                 *written.batches,
                 *map(wire.encode_bad_row, written.notes),
@@ -149,19 +147,17 @@ class Splits:
         """Show that this producer is alive. Raises `SplitLostError`."""
         self.write(lease, Written(first=0), held_back=False)
 
-    def finish(
-        self, lease: SplitLease, counts: Counts, notes: Sequence[BadRow], *, held_back: bool
-    ) -> bool:
-        """The source is read; returns whether the campaign is finished too.
+    def finish(self, lease: SplitLease, counts: Counts, notes: Sequence[BadRow]) -> bool:
+        """The source is read, and what was held back is due.
 
-        Raises `SplitLostError`.
+        Returns whether the campaign is finished too. Raises `SplitLostError`.
         """
         keys = self._store.keys.campaign(lease.campaign_id)
         answer = self._store.run(
             "finish_split",
-            [keys.campaign, keys.pages, keys.due, keys.rows],
+            [keys.campaign, keys.pages, keys.due, keys.rows, keys.held],
             [
-                *(lease.fence, "1" if held_back else ""),
+                lease.fence,
                 *(counts.invalid, counts.duplicate, counts.rows),
                 *map(wire.encode_bad_row, notes),
             ],

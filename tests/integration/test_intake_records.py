@@ -46,6 +46,22 @@ def test_a_write_that_is_repeated_counts_once(
     assert harness.post.bad_rows(shipped) == [NOTE]
 
 
+def test_what_is_held_back_is_due_at_once_with_the_end_however_much_it_is(
+    harness: ClientHarness, splits: Splits, shipped: CampaignId
+) -> None:
+    """One step a batch kept Redis from all others for a second and more with a million batches."""
+    lease, client = claimed(splits, shipped), harness.store.client
+    for number in range(5):
+        splits.write(lease, written(number), held_back=True)
+    due = harness.store.keys.campaign(shipped).due
+    assert client.zcard(due) == 0
+    client.config_resetstat()
+    splits.finish(lease, Counts(), ())
+    assert client.info("commandstats").get("cmdstat_zadd", {"calls": 0})["calls"] == 0
+    assert {score for _, score in client.zrange(due, 0, -1, withscores=True)} == {0.0}
+    assert client.zcard(due) == 5
+
+
 def test_an_old_lease_writes_nothing_even_where_the_next_batch_is_due(
     harness: ClientHarness, splits: Splits, shipped: CampaignId
 ) -> None:
@@ -56,7 +72,7 @@ def test_an_old_lease_writes_nothing_even_where_the_next_batch_is_due(
     for step in (
         lambda: splits.write(old, written(0), held_back=False),
         lambda: splits.renew(old),
-        lambda: splits.finish(old, Counts(), (), held_back=False),
+        lambda: splits.finish(old, Counts(), ()),
     ):
         with pytest.raises(SplitLostError):
             step()
@@ -90,7 +106,7 @@ def test_a_finish_that_is_repeated_changes_nothing(
     lease = claimed(splits, shipped)
     splits.write(lease, written(0), held_back=False)
     for _ in range(2):
-        assert not splits.finish(lease, Counts(invalid=1), [NOTE], held_back=False)
+        assert not splits.finish(lease, Counts(invalid=1), [NOTE])
     assert len(harness.post.bad_rows(shipped)) == 2
     assert splits.claim(shipped, owner="two", account=None) is None
 

@@ -158,4 +158,4 @@ def _write(
     )
     splits.write(lease, written, held_back=False)
     if finish:
-        splits.finish(lease, Counts(rows=len(given)), [], held_back=False)
+        splits.finish(lease, Counts(rows=len(given)), [])

@@ -1,6 +1,7 @@
 -- finish_campaign: when nothing of a campaign is open any more, date its end and let all of its
 -- records expire.
 -- KEYS[1] campaign  [2] pages  [3] batches  [4] ledger  [5] leases  [6] due  [7] reasons  [8] rows
+--         [9] held
 -- ARGV     retention seconds, for a campaign that has none of its own
 -- Returns  {1, account, lane, idempotency key, 1 when a service must still be told of the end}
 --          when the campaign is over, {1} when its records are gone, else {0}
@@ -12,7 +13,7 @@ if open > 0 or not closed then return {0} end
 if (has[5] or '') == '' then
   local time = redis.call('TIME')
   redis.call('HSET', KEYS[1], 'finished_at', time[1] .. '.' .. string.format('%03d', math.floor(tonumber(time[2]) / 1000)))
-  redis.call('UNLINK', KEYS[2], KEYS[6])
+  redis.call('UNLINK', KEYS[2], KEYS[6], KEYS[9])
   for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, has[7] or ARGV[1]) end
 end
 local waits = (has[11] or '') ~= '' and (has[12] or '') == ''
