@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SWEEP_BYTES: Final = 100_000
 _SWEEP_BATCHES: Final = 2_000
+_SAMPLE: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +162,26 @@ class Campaigns:
         if campaign_ids:
             key = self._store.keys.campaigns
             self._store.ask(lambda client: client.zrem(key, *campaign_ids))
+
+    def forget_expired(self) -> int:
+        """Take some of those whose records have expired off the list; return how many.
+
+        A bounded step, to be repeated: it looks at a hundred by lot, so that no place is kept.
+        """
+        key = self._store.keys.campaigns
+        found: Sequence[bytes] = self._store.ask(lambda client: client.zrandmember(key, _SAMPLE))
+        some = [CampaignId(member.decode()) for member in found]
+
+        def read(client: "redis.Redis") -> list[int]:
+            pipeline = client.pipeline(transaction=False)
+            for one in some:
+                pipeline.exists(self._store.keys.campaign(one).campaign)
+            return list(pipeline.execute())
+
+        there: list[int] = self._store.ask(read) if some else []
+        gone = [one for one, exists in zip(some, there, strict=True) if not exists]
+        self.forget(gone)
+        return len(gone)
 
     def info(self, campaign_id: CampaignId) -> DispatchInfo:
         """Raises `UnknownCampaignError`."""

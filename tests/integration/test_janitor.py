@@ -279,3 +279,15 @@ def _draft(harness: JanitorHarness, **more: object) -> CampaignId:
     drafts.open(campaign_id, campaign, Source(), key="")
     drafts.make_ready(campaign_id, key="")
     return campaign_id
+
+
+def test_campaigns_whose_records_have_expired_leave_the_list_also_where_nobody_looks(
+    harness: JanitorHarness,
+) -> None:
+    made = harness.make()
+    client, keys = harness.store.client, harness.store.keys
+    client.zadd(keys.campaigns, {f"gone-{number}": number + 1 for number in range(300)})
+    client.zadd(keys.campaigns, {made.id: 0})
+    while client.zcard(keys.campaigns) > 1:
+        harness.janitor.steering.forget_expired()
+    assert client.zrange(keys.campaigns, 0, -1) == [made.id.encode()]

@@ -68,4 +68,5 @@ class Maintenance:
         for finding in self.janitor.sweep(now=self.redis_seconds(), goes_on=self.sweeping.kept):
             event = "janitor.repaired" if finding.broken else "campaign.expires"
             log.info(event, campaign_id=finding.campaign_id, what=finding.what)
+        self.janitor.steering.forget_expired()
         self.sweeping.rest(_SWEEP_SECONDS)
