@@ -34,20 +34,25 @@ class _Wanted(NamedTuple):
 class Session:
     """One session of botocore, which cannot be used by two threads at once by itself."""
 
-    def __init__(self, account: Account) -> None:
-        """Raises what botocore raises for a profile that there is not."""
+    def __init__(self, session: botocore.session.Session, *, base: "Session | None" = None) -> None:
+        """`base` has the credentials by which the session's own are got."""
+        self.base: Final = base
         self._lock: Final = threading.Lock()
-        self._session: Final = _session(account)
+        self._session: Final = session
 
     def client(self, service: str, **options: Any) -> Any:
         """Make a client. Raises what botocore raises, also while it gets credentials."""
         with self._lock:
             return self._session.create_client(service, **options)
 
+    def credentials(self) -> Any:
+        """Return what it signs with; None when there is nothing. Raises as `client` does."""
+        with self._lock:
+            return self._session.get_credentials()
+
     def access_key(self) -> str:
         """Return the access key id; empty when there is none. Raises as `client` does."""
-        with self._lock:
-            credentials = self._session.get_credentials()
+        credentials = self.credentials()
         return credentials.get_frozen_credentials().access_key or "" if credentials else ""
 
     @property
@@ -63,20 +68,32 @@ class Sessions:
         self._sessions: Final[dict[_Wanted, Session]] = {}
 
     def session(self, account: Account) -> Session:
-        """Return the session for an account. Raises as `Session` does."""
-        wanted = _wanted(account)
-        found = self._sessions.get(wanted)
-        # Two threads may each make one, of which one stays: that harms nobody.
-        return found or self._sessions.setdefault(wanted, Session(account))
+        """Return the session for an account.
+
+        Raises what botocore raises for a profile that there is not.
+        """
+        region = account.region if account.role_arn else ""
+        return self._of(_Wanted(account.profile, account.role_arn, region))
 
     def forget(self, session: Session) -> None:
         """Make a new one for the next client: its credentials were refused."""
-        for wanted in [one for one, known in self._sessions.items() if known is session]:
+        refused = (session, session.base)
+        for wanted in [one for one, known in list(self._sessions.items()) if known in refused]:
             self._sessions.pop(wanted, None)
 
+    def _of(self, wanted: _Wanted) -> Session:
+        # Two threads may each make one, of which one stays: that harms nobody.
+        found = self._sessions.get(wanted)
+        return found or self._sessions.setdefault(wanted, self._make(wanted))
 
-def _wanted(account: Account) -> _Wanted:
-    return _Wanted(account.profile, account.role_arn, account.region if account.role_arn else "")
+    def _make(self, wanted: _Wanted) -> Session:
+        session = _session(wanted.profile)
+        if not wanted.role_arn:
+            return Session(session)
+        base = self._of(_Wanted(wanted.profile, "", ""))
+        resolver = CredentialResolver([_AssumedRole(base, wanted)])
+        session.register_component("credential_provider", resolver)
+        return Session(session, base=base)
 
 
 class _SharedLoader(Loader):
@@ -96,18 +113,8 @@ def _loader(data_path: str | None) -> _SharedLoader:
     return _SharedLoader(create_loader(data_path).search_paths)
 
 
-def _session(account: Account) -> botocore.session.Session:
-    session = _plain_session(account)
-    if not account.role_arn:
-        return session
-    assuming = _plain_session(account)
-    resolver = CredentialResolver([_AssumedRole(session, account)])
-    assuming.register_component("credential_provider", resolver)
-    return assuming
-
-
-def _plain_session(account: Account) -> botocore.session.Session:
-    session = botocore.session.Session(profile=account.profile or None)
+def _session(profile: str) -> botocore.session.Session:
+    session = botocore.session.Session(profile=profile or None)
     loader = _loader(session.get_config_variable("data_path"))
     session.register_component("data_loader", loader)
     return session
@@ -118,22 +125,22 @@ class _AssumedRole(CredentialProvider):
 
     METHOD = "custom-assume-role"
 
-    def __init__(self, base: botocore.session.Session, account: Account) -> None:
-        super().__init__(base)
+    def __init__(self, base: Session, wanted: _Wanted) -> None:
+        super().__init__()
         self._base = base
-        self._account = account
+        self._wanted = wanted
 
     def load(self) -> DeferredRefreshableCredentials:
-        source = self._base.get_credentials()
+        source = self._base.credentials()
         if source is None:
             raise NoCredentialsError
         fetcher = AssumeRoleCredentialFetcher(
             client_creator=self._create_client,
             source_credentials=source,
-            role_arn=self._account.role_arn,
+            role_arn=self._wanted.role_arn,
             extra_args={"RoleSessionName": _SESSION_NAME},
         )
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
 
     def _create_client(self, service: str, **options: Any) -> Any:
-        return self._base.create_client(service, region_name=self._account.region, **options)
+        return self._base.client(service, region_name=self._wanted.sts_region, **options)
