@@ -7,6 +7,7 @@ HTML; any other is rendered here per recipient. Both make the same mail to the b
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -29,6 +30,7 @@ MAX_DATA_CHARACTERS: Final = 262_144
 MAX_CALL_BYTES: Final = 900_000
 """SES takes 1 MB of inline template and its data; the rest is room for the frame."""
 MAX_MESSAGE_BYTES: Final = 40 * 1024 * 1024
+_TEMPLATES_KEPT: Final = 256
 _BASE64_GROWTH: Final = 1.37
 _FRAME_BYTES: Final = 512
 """Room for an entry's JSON around its address, data and headers: names, brackets, tags."""
@@ -150,12 +152,16 @@ class Mailing:
         return tuple(slots.values()), self._template_of(sources)
 
     def _template_of(self, sources: Mapping[str, str]) -> BulkTemplate:
-        return BulkTemplate(
-            subject=sources.get(SUBJECT, ""),
-            html=sources.get(HTML),
-            text=sources.get(TEXT),
-            headers=self._templates.headers,
-        )
+        parts = (sources.get(SUBJECT, ""), sources.get(HTML), sources.get(TEXT))
+        return _shared_template(*parts, self._templates.headers)
+
+
+@lru_cache(maxsize=_TEMPLATES_KEPT)
+def _shared_template(
+    subject: str, html: str | None, text: str | None, headers: Headers
+) -> BulkTemplate:
+    """Make one of its content only: a thousand messages have the same."""
+    return BulkTemplate(subject=subject, html=html, text=text, headers=headers)
 
 
 def _filled(slots: Sequence[_Slot], values: Values) -> dict[str, str]:

@@ -214,3 +214,9 @@ class TestWork:
         # The subject may be known from another case.
         assert self.looked_at()[0] - parses <= 2
         assert self.looked_at()[1] - compiled_before == compiles
+
+    def test_messages_with_the_same_template_hold_it_once(self) -> None:
+        html = f"<p>{uuid4()} {{{{ name }}}}</p>"
+        one, two = (mailing(html=html, tags={"at": str(at)}) for at in range(2))
+        assert one.template is two.template
+        assert mailing(html=html, subject="Another").template is not one.template

@@ -16,7 +16,9 @@ from worker.render import Mailing
 from worker.sending.calls import CompiledCampaign
 from worker.sending.delivery import Delivery
 
-_KEPT: Final = 256
+_KEPT: Final = 1024
+"""More than there are accounts with work: each has its campaign, and one that has to be read anew
+for each batch costs two round trips. What is large in it is shared by all with the same content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

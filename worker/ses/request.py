@@ -8,7 +8,7 @@ import msgspec
 
 from postroom.content.template import Headers, RenderedMail, UnrenderableError
 from postroom.model import Recipient
-from worker.render import BulkEntry, Mailing
+from worker.render import BulkEntry, BulkTemplate, Mailing
 from worker.ses.client import SesClient
 from worker.ses.departure import Departure, Gate, always_open
 from worker.ses.reading import BULK, SINGLE, Reader
@@ -97,21 +97,26 @@ class _Frame(NamedTuple):
     """The bare From address."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)  # As many as there are compiled campaigns; see sending/compiled.py.
 def _frame(mailing: Mailing) -> _Frame:
-    template = mailing.template
+    return _Frame(
+        common=_common(mailing),
+        default_content=_default_content(mailing.template),
+        tags=tuple(_pairs((*mailing.tags.items(), ("campaign", mailing.campaign_id)))),
+        address=mailing.from_.address,
+    )
+
+
+@lru_cache(maxsize=256)
+def _default_content(template: BulkTemplate) -> msgspec.Raw:
+    """Write what is large once for all campaigns and messages with the same template."""
     content = {"Subject": template.subject, "Html": template.html, "Text": template.text}
     default = {
         "TemplateContent": {part: text for part, text in content.items() if text is not None},
         "TemplateData": "{}",
         "Headers": _pairs(template.headers),
     }
-    return _Frame(
-        common=_common(mailing),
-        default_content=msgspec.Raw(msgspec.json.encode({"Template": default})),
-        tags=tuple(_pairs((*mailing.tags.items(), ("campaign", mailing.campaign_id)))),
-        address=mailing.from_.address,
-    )
+    return msgspec.Raw(msgspec.json.encode({"Template": default}))
 
 
 def _common(mailing: Mailing) -> Json:
