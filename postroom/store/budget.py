@@ -16,7 +16,7 @@ All times are Redis' clock. With no facts from SES yet, or with Redis away, noth
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from postroom.model import AccountName, CampaignId, Lane
 from postroom.store.aliases import Aliases
