@@ -12,6 +12,7 @@ _GROUPS = {
         "learned_bucket",
         "quota_wait",
         "suppression_check",
+        "messages",
     ),
     "crash": (
         *("recovery", "pause_latency", "transactional_latency", "fairness", "many_campaigns"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from postroom import clock
 from postroom import settings as settings_module
 from postroom.content.address import normal, sendable
+from postroom.errors import PostroomError
 from postroom.model import (
     BadRow,
     Campaign,
@@ -21,6 +22,7 @@ from postroom.model import (
     Submission,
 )
 from postroom.operations import Operations
+from postroom.outgoing import Outgoing, RawMessage
 from postroom.parts import put_together
 from postroom.settings import Settings
 from postroom.submission.retrying import Retriable, Wanted
@@ -88,7 +90,24 @@ class Postroom(Operations):
         `status` tells by the id of the answer what became of it; the same `key` again sends
         nothing. Raises `BadInputError`, and `RefusedError` as `submit` does.
         """
-        return self._parts.submitter.send(sender, message, recipient, key=key)
+        return self._parts.messages.send(sender, message, recipient, key=key)
+
+    def send_many(
+        self, sender: str, messages: Sequence[Outgoing]
+    ) -> Sequence[Submission | PostroomError]:
+        """Send up to 1,000 messages as `send` does, in one round trip.
+
+        Returns an answer for each, in their order: what `send` returns, or the error that it
+        raises for this one. Raises `StoreUnavailableError` when nothing at all was taken in.
+        """
+        return self._parts.messages.send_many(sender, messages)
+
+    def send_raw(self, message: RawMessage, *, key: str | None = None) -> Sequence[Submission]:
+        """Send a whole mail as MIME past all bulk work; returns a message for each recipient.
+
+        The same `key` again sends nothing. Raises as `send` does.
+        """
+        return self._parts.messages.send_raw(message, key=key)
 
     def render(self, campaign: Campaign, recipient: Recipient | Mapping[str, Any] | str) -> Mail:
         """Return the mail that a recipient of a campaign would get. Sends nothing.
@@ -130,7 +149,9 @@ class Postroom(Operations):
         return self._parts.retrier.retry(CampaignId(campaign_id), wanted)
 
     def status(self, campaign_id: str) -> Status:
-        """Raises `UnknownCampaignError`."""
+        """Return how a campaign or a message stands. Raises `UnknownCampaignError`."""
+        if place := self._parts.reader.place(CampaignId(campaign_id)):
+            return self._parts.reader.status(place)
         return self._parts.statuses.read(CampaignId(campaign_id))
 
     def list(
@@ -185,6 +206,9 @@ class Postroom(Operations):
         Raises `UnknownCampaignError`.
         """
         only = {outcome} if isinstance(outcome, str) else set(outcome or Outcome)
+        if place := self._parts.reader.place(CampaignId(campaign_id)):
+            row = self._parts.reader.report(place)
+            return iter([row] if row.outcome in only else [])
         return self._parts.reports.rows(CampaignId(campaign_id), only=only)
 
     def bad_rows(self, campaign_id: str) -> Sequence[BadRow]:

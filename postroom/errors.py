@@ -25,6 +25,10 @@ class StoreUnavailableError(PostroomError):
     """Redis did not answer or refused to write: wait, then ask again. Nothing was sent."""
 
 
+class StoreRefusesError(StoreUnavailableError):
+    """Redis answered that it will not do it now, be it read-only or full: nothing was done."""
+
+
 class MaybeSubmittedError(StoreUnavailableError):
     """Redis broke off at the last step of a submit or a send: it may have been taken in.
 

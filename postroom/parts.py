@@ -9,9 +9,11 @@ from postroom.broker.publish import Publisher
 from postroom.dispatch.accounts import AccountControl
 from postroom.dispatch.finishing import Finishing
 from postroom.dispatch.steering import Steering
+from postroom.messages.sending import MessageSender
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
+from postroom.store.message_status import MessageReader
 from postroom.store.report import Reports
 from postroom.store.status import StatusReader
 from postroom.store.suppression import Suppression
@@ -32,9 +34,11 @@ class Parts:
     store: Store
     publisher: Publisher
     submitter: Submitter
+    messages: MessageSender
     preview: Preview
     retrier: Retrier
     statuses: StatusReader
+    reader: MessageReader
     catalogue: Catalogue
     steering: Steering
     accounts: AccountControl
@@ -67,14 +71,17 @@ def put_together(settings: Settings, redis_url: str | None = None) -> Parts:
     finishing = Finishing.from_settings(store, settings, publisher)
     accounts = AccountControl(store, settings, dispatch, publisher)
     statuses = StatusReader(store, dispatch)
+    reader = MessageReader(store, settings.store, statuses)
     return Parts(
         store=store,
         publisher=publisher,
         submitter=submitter,
+        messages=MessageSender(store, settings, publisher),
         preview=Preview(store, settings),
         retrier=Retrier(store, settings.store, submitter.submit),
         statuses=statuses,
-        catalogue=Catalogue(finishing.campaigns, statuses),
+        reader=reader,
+        catalogue=Catalogue(finishing.campaigns, statuses, reader),
         steering=Steering(finishing, dispatch, accounts, publisher),
         accounts=accounts,
         reports=Reports(store),

@@ -35,6 +35,7 @@ RANGES: Final[Mapping[str, Range]] = {
     "redis.timeout_seconds": Range(0.1, 60),
     "store.retention_seconds": Range(60, _YEAR),
     "store.message_retention_seconds": Range(60, _YEAR),
+    "store.raw_message_bytes": Range(1_024, 40 * 1024 * 1024),
     # A submitter is taken for dead after 30 seconds: his draft must outlast that.
     "store.draft_seconds": Range(60, _YEAR),
     "producer.slots": Range(1, 64),

@@ -42,6 +42,7 @@ class Redis(_Section, frozen=True):
 class Store(_Section, frozen=True):
     retention_seconds: int
     message_retention_seconds: int
+    raw_message_bytes: int
     draft_seconds: int
 
 

@@ -5,14 +5,12 @@ plain placeholders only goes as such a template with values per recipient, escap
 HTML; any other is rendered here per recipient. Both make the same mail to the byte.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from postroom.content.sandbox import BODY_PARTS, HTML, SHOW, SUBJECT, TEXT, plain_placeholders
+from postroom.content.sandbox import BODY_PARTS, SHOW, plain_placeholders
 from postroom.content.template import (
     Headers,
     RenderedMail,
@@ -21,51 +19,24 @@ from postroom.content.template import (
     Values,
     missing_field,
 )
-from postroom.errors import PostroomError
 from postroom.model import Campaign, CampaignId, Recipient
 from postroom.settings import Sender
+from worker.bulk import (
+    FRAME_BYTES,
+    BulkEntry,
+    BulkTemplate,
+    TooLargeForBulkError,
+    carrying,
+    placeholder,
+    template_of,
+)
 from worker.mailbox import mailbox
 
 MAX_DATA_CHARACTERS: Final = 262_144
 MAX_CALL_BYTES: Final = 900_000
 """SES takes 1 MB of inline template and its data; the rest is room for the frame."""
 MAX_MESSAGE_BYTES: Final = 40 * 1024 * 1024
-_TEMPLATES_KEPT: Final = 256
 _BASE64_GROWTH: Final = 1.37
-_FRAME_BYTES: Final = 512
-"""Room for an entry's JSON around its address, data and headers: names, brackets, tags."""
-
-
-class TooLargeForBulkError(PostroomError):
-    """The mail does not fit into a SendBulkEmail entry: send it by itself. Nothing is wrong."""
-
-
-class BulkEntry(msgspec.Struct, frozen=True):
-    """One recipient of a SendBulkEmail call."""
-
-    index: int
-    to: str
-    data: str
-    """The recipient's template data, a JSON object."""
-    headers: Headers
-    size: int
-    """Upper bound of its bytes in the request."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BulkTemplate:
-    """What the entries of a call share: the inline template and the headers."""
-
-    subject: str
-    html: str | None
-    text: str | None
-    headers: Headers
-
-    @property
-    def size(self) -> int:
-        """Upper bound of its bytes in the request."""
-        parts = (self.subject, self.html or "", self.text or "")
-        return len(msgspec.json.encode([*parts, self.headers])) + _FRAME_BYTES
 
 
 class _Slot(NamedTuple):
@@ -78,7 +49,7 @@ class _Slot(NamedTuple):
 
     @property
     def placeholder(self) -> str:
-        return _placeholder(self.key)
+        return placeholder(self.key)
 
 
 class Mailing:
@@ -93,13 +64,33 @@ class Mailing:
         self.reply_to = tuple(mailbox(one, where=f"{where}.reply_to") for one in sender.reply_to)
         self.tags = dict(campaign.tags)
         self._templates = Templates(campaign)
-        self._frame_bytes = _FRAME_BYTES + len(msgspec.json.encode(self.tags))
-        self._parts = tuple(part for part in BODY_PARTS if getattr(campaign, part) is not None)
+        self._frame_bytes = FRAME_BYTES + len(msgspec.json.encode(self.tags))
+        self.parts = tuple(part for part in BODY_PARTS if getattr(campaign, part) is not None)
         plain = self._plain(campaign)
         self._slots = None if plain is None else plain[0]
         self.template = self._carrying() if plain is None else plain[1]
         self.template_size = self.template.size
         """Bytes that every SendBulkEmail call of this campaign carries beside its entries."""
+
+    def of(self, recipient: Recipient) -> "Mailing":
+        """Return what makes the mail of a recipient: this, for all of a campaign."""
+        del recipient
+        return self
+
+    def kind(self, recipient: Recipient) -> Hashable:
+        """Return what those have in common who may go in one call."""
+        del recipient
+        return None
+
+    def is_late(self, recipient: Recipient) -> bool:
+        """A campaign's time ends for all of it, in its books."""
+        del recipient
+        return False
+
+    def frame(self, recipients: Sequence[Recipient]) -> "Mailing":
+        """Return what a SendBulkEmail to these shares, and what makes their entries."""
+        del recipients
+        return self
 
     @property
     def is_plain(self) -> bool:
@@ -117,17 +108,33 @@ class Mailing:
         """
         values = self._templates.values(recipient)
         data = self._whole(values) if self._slots is None else _filled(self._slots, values)
-        try:
-            encoded = msgspec.json.encode(data)
-        except UnicodeEncodeError:
-            raise UnrenderableError("a field holds text that is not valid Unicode") from None
-        headers = self._templates.own_headers(values)
+        encoded = _encoded(data)
+        return self._entry(index, recipient, encoded, self._templates.own_headers(values))
+
+    def carried_entry(self, index: int, recipient: Recipient) -> BulkEntry:
+        """Return one recipient's entry of a call whose template only carries what is rendered here.
+
+        Its headers and tags are all its own. Raises as `bulk_entry` does.
+        """
+        values = self._templates.values(recipient)
+        headers = (*self.template.headers, *self._templates.own_headers(values))
+        tags = tuple(self.tags.items())
+        return self._entry(index, recipient, _encoded(self._whole(values)), headers, tags)
+
+    def _entry(
+        self,
+        index: int,
+        recipient: Recipient,
+        encoded: bytes,
+        headers: Headers,
+        tags: Headers = (),
+    ) -> BulkEntry:
         # Inside the request the data is a JSON string: quotes and backslashes are escaped again.
         size = len(encoded) + encoded.count(b'"') + encoded.count(b"\\") + self._frame_bytes
         size += sum(len(value) for _, value in headers) + len(recipient.email)
         if len(encoded) > MAX_DATA_CHARACTERS or size + self.template_size > MAX_CALL_BYTES:
             raise TooLargeForBulkError(f"{size} bytes")
-        return BulkEntry(index, recipient.email, encoded.decode(), headers, size)
+        return BulkEntry(index, recipient.email, encoded.decode(), headers, size, tags)
 
     def _whole(self, values: Values) -> dict[str, str]:
         message = _checked_size(self._templates.message(values))
@@ -136,12 +143,12 @@ class Mailing:
 
     def _carrying(self) -> BulkTemplate:
         """Return a template that carries mails rendered here."""
-        return self._template_of({part: _placeholder(part) for part in self._parts})
+        return carrying(self.parts, self._templates.headers)
 
     def _plain(self, campaign: Campaign) -> tuple[tuple[_Slot, ...], BulkTemplate] | None:
         slots: dict[tuple[str, str], _Slot] = {}
         sources: dict[str, str] = {}
-        for part in self._parts:
+        for part in self.parts:
             pieces = plain_placeholders(part, getattr(campaign, part))
             if pieces is None:
                 return None
@@ -149,19 +156,14 @@ class Mailing:
                 piece if isinstance(piece, str) else _slot(slots, part, piece.name).placeholder
                 for piece in pieces
             )
-        return tuple(slots.values()), self._template_of(sources)
-
-    def _template_of(self, sources: Mapping[str, str]) -> BulkTemplate:
-        parts = (sources.get(SUBJECT, ""), sources.get(HTML), sources.get(TEXT))
-        return _shared_template(*parts, self._templates.headers)
+        return tuple(slots.values()), template_of(sources, self._templates.headers)
 
 
-@lru_cache(maxsize=_TEMPLATES_KEPT)
-def _shared_template(
-    subject: str, html: str | None, text: str | None, headers: Headers
-) -> BulkTemplate:
-    """Make one of its content only: a thousand messages have the same."""
-    return BulkTemplate(subject=subject, html=html, text=text, headers=headers)
+def _encoded(data: Mapping[str, str]) -> bytes:
+    try:
+        return msgspec.json.encode(data)
+    except UnicodeEncodeError:
+        raise UnrenderableError("a field holds text that is not valid Unicode") from None
 
 
 def _filled(slots: Sequence[_Slot], values: Values) -> dict[str, str]:
@@ -181,10 +183,6 @@ def _checked_size(message: RenderedMail) -> RenderedMail:
         if size * _BASE64_GROWTH > MAX_MESSAGE_BYTES:
             raise UnrenderableError("the mail is larger than the 40 MB that SES takes")
     return message
-
-
-def _placeholder(key: str) -> str:
-    return "{{" + key + "}}"
 
 
 def _slot(slots: dict[tuple[str, str], _Slot], part: str, name: str) -> _Slot:

@@ -18,6 +18,7 @@ from postroom.settings import Settings
 from postroom.store.connection import Store, check_safety
 from postroom.store.dispatch import Dispatch
 from postroom.store.live import Live
+from postroom.store.segments import Segments
 from postroom.store.sender_registry import SenderRegistry
 from postroom.store.suppression import Suppression
 from worker.account.circuit_breaker import CircuitBreaker
@@ -31,14 +32,14 @@ from worker.process import loops
 from worker.process.batch_loop import BatchLoop, Worked
 from worker.process.heartbeat import Heartbeat
 from worker.process.maintenance import Maintenance
-from worker.render import Mailing
 from worker.sending.call_pool import CallPool
-from worker.sending.calls import Caller, CompiledCampaign
+from worker.sending.calls import Caller
 from worker.sending.compiled import CampaignCache
-from worker.sending.delivery import BulkRest, Delivery
+from worker.sending.delivery import BulkRest, Delivery, Mailings
 from worker.sending.retry import store_waits
 from worker.sending.sender import Sender
 from worker.sending.suppression_check import SuppressionCheck
+from worker.sending.work import CompiledCampaign
 from worker.ses.request import SesCarrier
 from worker.stopping import Stopping
 
@@ -198,14 +199,14 @@ def _cache(components: Components) -> Callable[[CampaignId], CompiledCampaign]:
     )
     rest = BulkRest(clock.monotonic, rest_seconds=settings.limiter.bulk_rest_seconds)
 
-    def delivery(account: AccountName, mailing: Mailing) -> Delivery:
+    def delivery(account: AccountName, mailings: Mailings) -> Delivery:
         own = settings.accounts[account]
         with suppress(BadInputError):  # A verdict of each call; here no recipient waits for it.
             components.clients.sending(account)
         return Delivery(
             account=account,
             mode=own.send_mode,
-            mailing=mailing,
+            mailings=mailings,
             carrier=SesCarrier(
                 partial(components.clients.sending, account),
                 region=own.region,
@@ -219,8 +220,10 @@ def _cache(components: Components) -> Callable[[CampaignId], CompiledCampaign]:
 
     return CampaignCache(
         records=Live(components.store),
+        segments=Segments(components.store),
         senders=settings.senders,
         delivery=delivery,
         unknown=components.binding.unknown,
+        clock=clock.boottime,
         waiting=store_waits(components.stopping.sleep, components.stopping.asked),
     ).cached()

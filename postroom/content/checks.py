@@ -13,6 +13,7 @@ from postroom.errors import BadInputError
 from postroom.model import MAX_BATCH_SIZE, Campaign, Lane, OnAmbiguous, OnFinish
 
 MAX_BYTES: Final = 40 * 1024 * 1024
+_MAX_KEY: Final = 500
 _BASE64_GROWTH: Final = 1.37
 _MAX_HEADERS: Final = 15
 _MAX_HEADER_CHARACTERS: Final = 996
@@ -42,14 +43,20 @@ def check(campaign: Campaign, *, senders: Collection[str]) -> None:
     """Raise `BadInputError` for the first thing that SES or Postroom would not take."""
     _check_basics(campaign)
     _check_options(campaign)
-    _check_sender(campaign.sender, senders)
+    check_sender(campaign.sender, senders)
     _check_times(campaign)
     _check_on_finish(campaign.on_finish)
     _check_headers(campaign)
-    _check_tags(campaign.tags)
+    check_tags(campaign.tags)
     _check_size(campaign)
     template.check(campaign)
     _check_kept(campaign)
+
+
+def check_key(key: str) -> None:
+    """Raise `BadInputError` for what is no idempotency key."""
+    if not 0 < len(key) <= _MAX_KEY:
+        raise BadInputError(f"key: it must have 1 to {_MAX_KEY} characters")
 
 
 def _check_basics(campaign: Campaign) -> None:
@@ -74,7 +81,8 @@ def _check_options(campaign: Campaign) -> None:
         raise BadInputError(f"weight: {campaign.weight} is not from {_MIN_WEIGHT} to {_MAX_WEIGHT}")
 
 
-def _check_sender(sender: str, senders: Collection[str]) -> None:
+def check_sender(sender: str, senders: Collection[str]) -> None:
+    """Raise `BadInputError` for a sender that nobody knows."""
     if not senders:
         raise BadInputError(
             f"sender: nobody knows a sender yet, so not {sender!r}; start a producer whose "
@@ -150,7 +158,8 @@ def _check_header(name: str, value: str) -> None:
         raise BadInputError(f"headers: {name}: the value has characters outside printable ASCII")
 
 
-def _check_tags(tags: Mapping[str, str]) -> None:
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raise `BadInputError` for what SES takes as no tag."""
     for name, value in tags.items():
         if name in _OWN_TAGS:
             raise BadInputError(f"tags: {name}: Postroom sets this tag itself")

@@ -5,6 +5,8 @@ from typing import Final
 from postroom.broker.publish import Publisher
 from postroom.dispatch.accounts import AccountControl
 from postroom.dispatch.finishing import Finishing
+from postroom.errors import RefusedError
+from postroom.ids import Place, is_segment, place_of
 from postroom.model import CampaignId
 from postroom.store.dispatch import Dispatch
 
@@ -26,10 +28,14 @@ class Steering:
         self._publisher: Final = publisher
 
     def pause(self, campaign_id: CampaignId) -> None:
+        _refuse_message(campaign_id, "pause")
         self._campaigns.pause(campaign_id)
         self._drop(campaign_id)
 
     def resume(self, campaign_id: CampaignId) -> None:
+        place = place_of(campaign_id)
+        if isinstance(place, Place):
+            campaign_id = place.segment
         info = self._campaigns.info(campaign_id)
         route = info.route(campaign_id)
         # The account first: a worker could take the campaign before the account is let go.
@@ -42,6 +48,7 @@ class Steering:
             self._publisher.split(campaign_id)
 
     def cancel(self, campaign_id: CampaignId) -> None:
+        _refuse_message(campaign_id, "cancel")
         self._campaigns.cancel(campaign_id)
         self._drop(campaign_id)
         self._campaigns.close_pending(campaign_id)
@@ -51,3 +58,9 @@ class Steering:
         info = self._campaigns.info(campaign_id)
         if info.account:
             self._dispatch.drop(campaign_id, info.account, info.lane)
+
+
+def _refuse_message(message: CampaignId, what: str) -> None:
+    """Raise `RefusedError` for messages: they leave within a second, or wait for their account."""
+    if place_of(message) or is_segment(message):
+        raise RefusedError(f"cannot {what} message {message}: pause its account, to hold it back")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from postroom import redis_url
-from postroom.errors import StoreUnavailableError, UnsafeStoreError
+from postroom.errors import StoreRefusesError, StoreUnavailableError, UnsafeStoreError
 from postroom.settings import Redis as RedisSettings
 from postroom.store.keys import Keys
 
@@ -124,7 +124,7 @@ def asking() -> Iterator[None]:
         if _NOT_NOW_ERRORS & {kind.__name__ for kind in type(error).__mro__} or any(
             word in str(error) for word in _NOT_NOW
         ):
-            raise StoreUnavailableError(f"Redis will not do it now: {error}") from None
+            raise StoreRefusesError(f"Redis will not do it now: {error}") from None
         raise
 
 

@@ -4,12 +4,13 @@ so that a script touches one slot.
 
 from dataclasses import dataclass
 
+from postroom.ids import StreamId
 from postroom.model import AccountName, CampaignId, Lane
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignKeys:
-    """The records of one campaign."""
+    """The records of one mailing: a campaign, or a segment of a stream of messages."""
 
     campaign: str
     """Hash: the campaign as submitted, how it stands, its books."""
@@ -29,6 +30,13 @@ class CampaignKeys:
     """Hash: why a recipient was rejected -> its number."""
     rows: str
     """List: the first thousand rows that were invalid or duplicate, as JSON."""
+    extents: str
+    """Hash, of a segment: number -> messages of one batch|ids of their contents, each with a comma.
+    A batch of a segment is named by the position of its first message."""
+    contents: str
+    """Hash, of a segment: id -> a message's templates, id# -> how many batches need them."""
+    marks: str
+    """String, of a segment: 12 bytes a message, hash of its address and moment of its outcome."""
 
     def all(self) -> list[str]:
         return [
@@ -41,6 +49,9 @@ class CampaignKeys:
             self.reasons,
             self.rows,
             self.held,
+            self.extents,
+            self.contents,
+            self.marks,
         ]
 
 
@@ -79,7 +90,8 @@ class Keys:
     prefix: str
 
     def campaign(self, campaign_id: CampaignId) -> CampaignKeys:
-        tag = f"{self.prefix}{{{campaign_id}}}:"
+        stream, _, segment = campaign_id.partition("-")
+        tag = f"{self.prefix}{{{stream}}}:" + (f"{segment}:" if segment else "")
         return CampaignKeys(
             campaign=f"{tag}campaign",
             pages=f"{tag}pages",
@@ -90,7 +102,18 @@ class Keys:
             held=f"{tag}held",
             reasons=f"{tag}reasons",
             rows=f"{tag}rows",
+            extents=f"{tag}extents",
+            contents=f"{tag}contents",
+            marks=f"{tag}marks",
         )
+
+    def stream(self, stream: StreamId) -> str:
+        """Hash: the open segment of each kind, the next one, counts of tokens.
+
+        Beside it, in its slot, `tokens:...`: token -> segment|position|mark of what was sent; see
+        append_messages.lua.
+        """
+        return f"{self.prefix}{{{stream}}}:stream"
 
     def account(self, account: AccountName) -> AccountKeys:
         tag = f"{self.prefix}{{account:{account}}}:"
@@ -133,6 +156,11 @@ class Keys:
     def live(self) -> str:
         """Set: campaigns that are not over yet."""
         return f"{self.prefix}live"
+
+    @property
+    def streams(self) -> str:
+        """Set: account|sender of every stream that ever had a message."""
+        return f"{self.prefix}streams"
 
     @property
     def suppressed(self) -> str:

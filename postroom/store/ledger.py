@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Final, Self
 
 from postroom.errors import CampaignStoppedError, LeaseLostError
+from postroom.ids import is_segment
 from postroom.model import BatchRef, CampaignId, Outcome, Settled
 from postroom.settings import Settings
 from postroom.store.connection import Store
@@ -29,9 +30,11 @@ class Claim:
     states: bytes
     """One ledger byte a recipient."""
     recipients: bytes
-    """As wire.decode_batch reads them."""
+    """As wire.decode_batch reads them; of a segment, as entries.decode_entries does."""
     bound: str = ""
     """As `Meaning.bound` writes what the campaign's sender must mean; empty: it is not bound."""
+    now: float = 0.0
+    """When it was claimed, in Unix seconds by Redis' clock."""
 
     def open(self) -> list[int]:
         """Indexes of the recipients that still wait to be sent."""
@@ -77,7 +80,10 @@ class Ledger:
         keys = self._store.keys.campaign(ref.campaign_id)
         answer, *rest = self._store.run(
             "claim_batch",
-            [keys.campaign, keys.batches, keys.ledger, keys.leases, keys.due],
+            [
+                *(keys.campaign, keys.batches, keys.ledger, keys.leases, keys.due),
+                *(keys.extents, keys.contents),
+            ],
             [ref.number, owner, self._lease, self._max_crashes],
         )
         if answer != b"CLAIMED":
@@ -86,7 +92,7 @@ class Ledger:
             detail = rest[0] if rest else ""
             text = detail.decode() if isinstance(detail, bytes) else str(detail)
             raise NotClaimed(answer.decode().lower(), text)
-        fence, parks, states, recipients, bound = rest
+        fence, parks, states, recipients, bound, now = rest
         return Claim(
             ref=ref,
             fence=fence,
@@ -94,6 +100,7 @@ class Ledger:
             states=states,
             recipients=recipients,
             bound=bound.decode(),
+            now=float(now),
         )
 
     def begin(self, claim: Claim, indexes: Sequence[int]) -> None:
@@ -129,7 +136,10 @@ class Ledger:
             runs += [run[0], bytes(codes[index] for index in run)]
         answer, *still_open = self._store.run(
             "settle_call",
-            [keys.campaign, keys.ledger, keys.leases, keys.reasons],
+            [
+                *(keys.campaign, keys.ledger, keys.leases, keys.reasons),
+                *([keys.marks] if is_segment(claim.ref.campaign_id) else ()),
+            ],
             [claim.ref.number, claim.fence, len(reasons), *reasons, *runs],
         )
         if answer == b"LOST":
@@ -146,7 +156,10 @@ class Ledger:
         keys = self._store.keys.campaign(claim.ref.campaign_id)
         answer = self._store.run(
             "leave_batch",
-            [keys.campaign, keys.ledger, keys.leases, keys.due],
+            [
+                *(keys.campaign, keys.ledger, keys.leases, keys.due),
+                *(keys.batches, keys.extents, keys.contents),
+            ],
             [claim.ref.number, claim.fence, wake_seconds, int(tries_spent)],
         )
         if answer == b"LOST":

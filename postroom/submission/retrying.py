@@ -1,7 +1,7 @@
 """Sends a campaign again to some of those it did not reach, nobody more than once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from postroom import wire
@@ -13,7 +13,6 @@ from postroom.store.connection import Store
 from postroom.store.live import Live
 from postroom.store.retries import Retries
 from postroom.store.submit_keys import SubmitKeys
-from postroom.submission.messages import again
 
 
 class Submit(Protocol):
@@ -79,7 +78,7 @@ class Retrier:
         codes = [code for code, one in by_code.items() if wanted.includes(one)]
         if not codes:
             raise BadInputError(f"nobody of {campaign_id} is {wanted}")
-        campaign = again(Live(self._store).campaign(campaign_id))
+        campaign = _again(Live(self._store).campaign(campaign_id))
         retries = sorted(self._retries.claim(campaign_id, codes))
         return [self._one(campaign_id, campaign, number) for number in retries]
 
@@ -106,3 +105,8 @@ class Retrier:
 
 def _key(campaign_id: CampaignId, number: int) -> str:
     return f"retry {campaign_id} {number}"
+
+
+def _again(campaign: Campaign) -> Campaign:
+    """Return a campaign to be sent once more: at once, and with no end to its time."""
+    return replace(campaign, name=f"{campaign.name} (retry)", send_at=None, not_after=None)

@@ -8,6 +8,7 @@ from typing import Final
 from postroom.errors import BadInputError, UnknownCampaignError
 from postroom.model import CampaignId, State, Status
 from postroom.store.campaigns import Campaigns, Glance
+from postroom.store.message_status import MessageReader
 from postroom.store.status import StatusReader
 
 LOOKED_AT: Final = 10_000
@@ -46,15 +47,20 @@ class Search:
 class Catalogue:
     """Raises `StoreUnavailableError` when Redis is away."""
 
-    def __init__(self, campaigns: Campaigns, statuses: StatusReader) -> None:
+    def __init__(
+        self, campaigns: Campaigns, statuses: StatusReader, messages: MessageReader
+    ) -> None:
         self._campaigns: Final = campaigns
         self._statuses: Final = statuses
+        self._messages: Final = messages
 
     def find(self, search: Search, limit: int) -> list[Status]:
         """Return the newest `limit` of those that are looked for, newest first.
 
         Work is bounded by `limit` and `LOOKED_AT`; a key is looked up at once.
         """
+        if search.key is not None and (placed := self._messages.named(search.key)):
+            return [one for one in map(self._messages.status, placed) if search.is_met_by(one)]
         found: list[Status] = []
         gone: list[CampaignId] = []
         for campaign_id in self._candidates(search):

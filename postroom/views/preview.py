@@ -7,12 +7,12 @@ from postroom.content.checks import check
 from postroom.content.fields import fields_of, filled
 from postroom.content.template import Templates, UnrenderableError
 from postroom.errors import BadInputError
+from postroom.messages.preparing import recipient_of
 from postroom.model import Campaign, Mail, Recipient
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.sender_registry import SenderAddresses, SenderRegistry
 from postroom.store.suppression import Suppression
-from postroom.submission.messages import recipient_of
 from postroom.submission.shipping import Given, Recipients
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from tests.support.fake_carrier import FakeCarrier
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 from tests.support.worker_harness import WorkerHarness, quick
-from worker.render import BulkEntry, Mailing
+from worker.bulk import BulkEntry
+from worker.render import Mailing
 from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import Kind, Verdict
 

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from postroom.client import Postroom
-from postroom.model import BatchRef, Message, Outcome, Recipient
+from postroom.model import Message, Outcome, Recipient
 from postroom.settings import Settings
 from postroom.store.campaigns import Campaigns
 from postroom.store.connection import Store
 from postroom.store.report import Reports
 from postroom.store.suppression import Suppression
-from tests.support.campaigns import ACCOUNT, PreparedCampaign
+from tests.support.campaigns import ACCOUNT, PreparedCampaign, message_ref
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -65,7 +65,7 @@ def test_a_message_that_was_handed_in_before_is_not_sent(
 ) -> None:
     message = client.send("news", Message(subject="Hi", text="Hi"), Recipient(GONE)).id
     client.suppress(GONE, "unsubscribed")
-    post.worker.sender.send(BatchRef(campaign_id=message, number=0), owner="me")
+    post.worker.sender.send(message_ref(message), owner="me")
     assert carrier.addresses == []
     assert client.status(message).totals.suppressed == 1
 

@@ -25,6 +25,7 @@ from postroom.client import Postroom
 from postroom.dispatch.release import release
 from postroom.errors import RefusedError, StoreUnavailableError
 from postroom.health.janitor import Janitor
+from postroom.ids import Place, is_segment, place_of
 from postroom.model import (
     AccountName,
     BatchRef,
@@ -56,9 +57,9 @@ from tests.support.interrupted import (
 from tests.support.scripted_ses import ANSWERS, ScriptedSes
 from tests.support.worker_harness import quick
 from worker import runtime
-from worker.sending.calls import CompiledCampaign
 from worker.sending.retry import store_waits
 from worker.sending.suppression_check import SuppressionCheck
+from worker.sending.work import CompiledCampaign
 from worker.stopping import Stopping
 
 LATER_SECONDS = 500
@@ -179,7 +180,8 @@ class Snapshot:
     records: dict[bytes, tuple[int, bytes]]
     accepted: Counter[Any]
     stopped: set[CampaignId]
-    handed: set[CampaignId]
+    handed: dict[CampaignId, Counter[str]]
+    """And who each of them goes to: a segment of messages grows."""
     suppressed: set[str]
 
 
@@ -275,7 +277,12 @@ class Engine:
         message = Message(subject="Reset", text="Hello", on_ambiguous=policy)
         address = f"user{person}@example.org"
         told = self.client.send(sender, message, address)
-        self.handed[told.id] = Handed(told.id, policy, Counter([address]), None)
+        place = place_of(told.id)
+        assert isinstance(place, Place)
+        own = self.handed.get(place.segment)
+        if own is None or own.gone:
+            own = self.handed[place.segment] = Handed(place.segment, policy, Counter(), None)
+        own.people[address] += 1
 
     # What producers, dispatcher and janitor do.
 
@@ -361,7 +368,7 @@ class Engine:
             records=records,
             accepted=Counter(self.ses.accepted),
             stopped={one.id for one in self.handed.values() if one.stopped},
-            handed={one.id for one in self._present()},
+            handed={one.id: Counter(one.people) for one in self._present()},
             suppressed=set(self.suppressed),
         )
 
@@ -380,6 +387,7 @@ class Engine:
         for one in self.handed.values():
             one.gone = one.gone or one.id not in kept.handed
             one.stopped = one.id in kept.stopped
+            one.people = Counter(kept.handed.get(one.id, one.people))
         self.suppressed = set(kept.suppressed)
 
     # The laws.
@@ -410,7 +418,7 @@ class Engine:
         for one in self._present():
             size = self._batch_size(one.id)
             for at, code in enumerate(self._ledger(one.id)):
-                number, index = divmod(at, size)
+                number, index = (at, 0) if is_segment(one.id) else divmod(at, size)
                 mails = self.ses.accepted[one.id, number, index]
                 assert code != ord("a") or mails >= 1
                 if one.policy is OnAmbiguous.SKIP and not self.excused[one.id, number, index]:
@@ -529,7 +537,10 @@ class Engine:
         if script == "take_budget":
             process.asked_with = frozenset(self.suppressed)
         if script == "begin_call" and answer == b"BEGUN":
-            one = next(one for one in self.handed.values() if f"{{{one.id}}}" in keys[0])
+            names = self.store.keys
+            one = next(
+                one for one in self.handed.values() if names.campaign(one.id).campaign == keys[0]
+            )
             if one.stopped:
                 self.faults.append(f"{one.id} began a call though it was stopped")
 

@@ -8,21 +8,40 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from postroom.broker.publish import Publisher
-from postroom.errors import MaybeSubmittedError, RefusedError, StoreUnavailableError
+from postroom.errors import (
+    MaybeSubmittedError,
+    RefusedError,
+    StoreUnavailableError,
+    UnknownCampaignError,
+)
+from postroom.ids import Place, StreamId, place_of, segment_id
+from postroom.messages.sending import MessageSender
 from postroom.model import CampaignId, Message, Submission
 from postroom.settings import Settings
 from postroom.store.connection import Store
+from postroom.store.dispatch import Dispatch
+from postroom.store.message_status import MessageReader
+from postroom.store.status import StatusReader
 from postroom.store.submit_keys import SILENCE_SECONDS
 from postroom.submission.submitter import Submitter
 from tests.support.client_harness import campaign
 
 KEY = "spring"
-Step = Callable[[Submitter, str | None], Submission]
+
+
+class Door(NamedTuple):
+    """What a service hands in through."""
+
+    campaigns: Submitter
+    messages: MessageSender
+
+
+Step = Callable[[Door, str | None], Submission]
 
 
 class Trouble(Enum):
@@ -97,16 +116,21 @@ class Troubled(Store):
         return answer
 
 
-def from_an_iterable(submitter: Submitter, key: str | None) -> Submission:
-    return submitter.submit(campaign(), ["ann@x.example", "bob@x.example"], key=key)
+def mailing(one: CampaignId) -> CampaignId:
+    place = place_of(one)
+    return place.segment if isinstance(place, Place) else one
 
 
-def from_a_source(submitter: Submitter, key: str | None) -> Submission:
-    return submitter.submit(campaign(), source="file:///people.csv", key=key)
+def from_an_iterable(door: Door, key: str | None) -> Submission:
+    return door.campaigns.submit(campaign(), ["ann@x.example", "bob@x.example"], key=key)
 
 
-def one_message(submitter: Submitter, key: str | None) -> Submission:
-    return submitter.send("news", Message(subject="Hi", text="Hello"), "ann@x.example", key=key)
+def from_a_source(door: Door, key: str | None) -> Submission:
+    return door.campaigns.submit(campaign(), source="file:///people.csv", key=key)
+
+
+def one_message(door: Door, key: str | None) -> Submission:
+    return door.messages.send("news", Message(subject="Hi", text="Hello"), "ann@x.example", key=key)
 
 
 WAYS = pytest.mark.parametrize("step", [from_an_iterable, from_a_source, one_message])
@@ -120,16 +144,37 @@ class Scene:
         self.settings = settings
         self.publisher = Publisher(settings.redis)
 
-    def submitter(self, store: Store) -> Submitter:
-        return Submitter(store, self.settings, self.publisher)
+    def submitter(self, store: Store) -> Door:
+        return Door(
+            Submitter(store, self.settings, self.publisher),
+            MessageSender(store, self.settings, self.publisher),
+        )
 
     def sealed(self) -> set[CampaignId]:
-        """Every campaign that will be sent, or was."""
+        """Every campaign and message that will be sent, or was."""
         found = set()
-        for name in self.store.client.scan_iter(match="*}:campaign", count=1000):
-            if self.store.client.hget(name, "sealed_at"):
-                found.add(CampaignId(name.decode().partition("{")[2].partition("}")[0]))
+        for name in self.store.client.scan_iter(match="*campaign", count=1000):
+            tag, _, number = name.decode().partition("{")[2].partition("}")
+            sealed, messages = self.store.client.hmget(name, "sealed_at", "total")
+            if number == ":campaign" and sealed:
+                found.add(CampaignId(tag))
+            segment = segment_id(StreamId(tag), number.strip(":").partition(":")[0])
+            if number != ":campaign":
+                found |= {Place(segment, at).message for at in range(int(messages))}
         return found
+
+    def named(self, one: str) -> set[CampaignId]:
+        """What the id of an error leads to."""
+        reader = MessageReader(
+            self.store,
+            self.settings.store,
+            StatusReader(self.store, Dispatch(self.store, self.settings)),
+        )
+        try:
+            place = reader.place(CampaignId(one))
+        except UnknownCampaignError:
+            return set()
+        return {place.message if place else CampaignId(one)}
 
     def live(self) -> set[CampaignId]:
         return {CampaignId(one.decode()) for one in self.store.client.smembers("postroom:live")}
@@ -156,9 +201,7 @@ def scene(store: Store, settings: Settings) -> Iterator[Scene]:
     scene.publisher.close()
 
 
-def each_command(
-    scene: Scene, trouble: Trouble, **more: Any
-) -> Iterator[tuple[Troubled, Submitter]]:
+def each_command(scene: Scene, trouble: Trouble, **more: Any) -> Iterator[tuple[Troubled, Door]]:
     """Yield a submitter for every command at which the trouble may come, on an empty Redis."""
     for at in range(1, 40):
         scene.store.client.flushdb()
@@ -180,19 +223,20 @@ def test_a_connection_that_breaks_at_any_command_leaves_no_lie(
 ) -> None:
     for troubled, submitter in each_command(scene, trouble, gone=gone):
         told: set[CampaignId] = set()
-        may_be = False
+        named, may_be = "", False
         try:
             told.add(step(submitter, key).id)
         except MaybeSubmittedError as error:
-            told.add(CampaignId(error.campaign_id))
+            named = error.campaign_id
             may_be = f"postroom status {error.campaign_id}" in str(error)
         except StoreUnavailableError:
             pass
         assert gone or not may_be
         if troubled.late:
             troubled.late()
+        told |= scene.named(named) if named else set()
         assert scene.sealed() == told or (may_be and scene.sealed() == set())
-        assert scene.sealed() <= scene.live()
+        assert set(map(mailing, scene.sealed())) <= scene.live()
         if key:
             again = scene.again(step)
             assert scene.sealed() == {again.id}
@@ -226,7 +270,7 @@ def test_a_submitter_that_freezes_at_any_command_and_wakes_leaves_one_campaign_a
     def another_comes() -> None:
         scene.silence()
         if away > scene.settings.store.draft_seconds:
-            expire(scene)
+            expire(scene, away)
         taken.append(step(scene.submitter(scene.store), KEY))
 
     for _, submitter in each_command(scene, trouble, meanwhile=another_comes):
@@ -240,10 +284,10 @@ def test_a_submitter_that_freezes_at_any_command_and_wakes_leaves_one_campaign_a
         assert step(scene.submitter(scene.store), KEY).id in told
 
 
-def expire(scene: Scene) -> None:
-    """Whatever has a time to live has lived for so long."""
+def expire(scene: Scene, seconds: int) -> None:
+    """So many seconds go by."""
     for name in scene.store.client.scan_iter():
-        if scene.store.client.ttl(name) > 0:
+        if 0 < scene.store.client.ttl(name) <= seconds:
             scene.store.client.delete(name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from postroom import wire
 from postroom.clock import now
-from postroom.ids import new_campaign_id
+from postroom.ids import Place, new_campaign_id, place_of
 from postroom.model import (
     AccountName,
     BatchRef,
@@ -30,6 +30,13 @@ from postroom.store.split import Counts, Splits, Written
 
 ACCOUNT = AccountName("main")
 SENDER = SenderName("news")
+
+
+def message_ref(message: CampaignId) -> BatchRef:
+    """Return the batch of a message that waited alone when it was handed in."""
+    place = place_of(message)
+    assert isinstance(place, Place)
+    return BatchRef(campaign_id=place.segment, number=place.position)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from threading import Lock
 
 from postroom.content.template import UnrenderableError
 from postroom.model import Recipient
-from worker.render import BulkEntry, Mailing
+from worker.bulk import BulkEntry
+from worker.raw import RawMailing
+from worker.render import Mailing
 from worker.ses.departure import Gate, always_open
 from worker.ses.verdict import ACCEPTED, Kind, Verdict
 
@@ -42,6 +44,8 @@ class FakeCarrier:
     """How the next calls end as a whole; those after them succeed."""
     stubborn: dict[str, deque[Verdict]] = field(default_factory=dict)
     """The next verdicts of single addresses."""
+    raw: set[bytes] = field(default_factory=set)
+    """What went as it was."""
     _lock: Lock = field(default_factory=Lock)
 
     def end_next_call(self, kind: Kind, reason: str = "", *, accepts: bool = False) -> None:
@@ -70,14 +74,17 @@ class FakeCarrier:
 
     def send_one(
         self,
-        mailing: Mailing,
+        mailing: Mailing | RawMailing,
         batch_number: int,
         index: int,
         recipient: Recipient,
         gate: Gate = always_open,
     ) -> Verdict:
         try:
-            mailing.message(recipient)
+            if isinstance(mailing, RawMailing):
+                self.raw.add(mailing.mime)
+            else:
+                mailing.message(recipient)
         except UnrenderableError as error:
             return Verdict(Kind.REJECTED, str(error))
         mail = Sent(recipient.email, mailing.campaign_id, batch_number, index, bulk=False)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from postroom.ids import is_segment
 from postroom.model import CampaignId, Recipient
-from worker.render import BulkEntry, Mailing
+from worker.bulk import BulkEntry
+from worker.render import Mailing
 from worker.ses.departure import Gate
 from worker.ses.verdict import ACCEPTED, Kind, Verdict
 
@@ -24,6 +26,11 @@ ANSWERS = {
     "cut after": (Verdict(Kind.AMBIGUOUS, "the call broke"), True),
     "one by one": (Verdict(Kind.ONE_BY_ONE, "one of them is refused"), False),
 }
+
+
+def place(mailing: CampaignId, batch: int, index: int) -> Place:
+    """Name one mail: a message has another index when its batch has begun elsewhere."""
+    return (mailing, batch + index, 0) if is_segment(mailing) else (mailing, batch, index)
 
 
 @dataclass
@@ -46,7 +53,7 @@ class ScriptedSes:
     ) -> list[Verdict]:
         if why := gate():
             return [Verdict(Kind.UNSENT, why)] * len(entries)
-        places = [(mailing.campaign_id, batch_number, entry.index) for entry in entries]
+        places = [place(mailing.campaign_id, batch_number, entry.index) for entry in entries]
         with self._flying(mailing.campaign_id, [entry.to for entry in entries]):
             return self._answer(places, [entry.to for entry in entries], bulk=True)
 
@@ -56,8 +63,8 @@ class ScriptedSes:
         if why := gate():
             return Verdict(Kind.UNSENT, why)
         with self._flying(mailing.campaign_id, [recipient.email]):
-            place = (mailing.campaign_id, batch_number, index)
-            return self._answer([place], [recipient.email], bulk=False)[0]
+            own = place(mailing.campaign_id, batch_number, index)
+            return self._answer([own], [recipient.email], bulk=False)[0]
 
     @contextmanager
     def _flying(self, campaign_id: CampaignId, addresses: Sequence[str]) -> Iterator[None]:

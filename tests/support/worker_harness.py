@@ -17,8 +17,8 @@ from tests.support import campaigns
 from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.fake_carrier import FakeCarrier
 from worker import runtime
-from worker.sending.calls import CompiledCampaign, Work
 from worker.sending.sender import Sent
+from worker.sending.work import CompiledCampaign, Work
 from worker.stopping import Stopping
 
 

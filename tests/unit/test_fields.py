@@ -7,8 +7,8 @@ import pytest
 from postroom.content import checks
 from postroom.content.fields import fields_of, filled
 from postroom.errors import BadInputError
+from postroom.messages.preparing import campaign_of, whole
 from postroom.model import Campaign, Message, Recipient
-from postroom.submission.messages import campaign_of, whole
 
 
 def campaign(**parts: Any) -> Campaign:
@@ -68,6 +68,6 @@ def test_one_message_lacks_what_is_blank_too() -> None:
     message = Message(subject="Hello {{ name }}", text="T")
     blank = Recipient("a@x.example", {"name": " "})
     with pytest.raises(BadInputError, match=r"what it lacks: name \(name is blank\)"):
-        whole(campaign_of("news", message), blank)
+        whole(fields_of(campaign_of("news", message)), blank)
     kept = Message(subject="Hello {{ name }}", text="T", keep_blank=["name"])
-    assert whole(campaign_of("news", kept), blank).fields == {"name": " "}
+    assert whole(fields_of(campaign_of("news", kept)), blank).fields == {"name": " "}

@@ -14,7 +14,8 @@ from postroom.content.template import RenderedMail, UnrenderableError
 from postroom.errors import BadInputError
 from postroom.model import Campaign, CampaignId, Recipient, SenderName
 from postroom.settings import Sender
-from worker.render import MAX_CALL_BYTES, BulkEntry, Mailing, TooLargeForBulkError
+from worker.bulk import BulkEntry, TooLargeForBulkError
+from worker.render import MAX_CALL_BYTES, Mailing
 
 SENDER = Sender(account="main", from_="Shop News <news@shop.example.com>")
 PLAIN = {

@@ -25,8 +25,8 @@ from postroom.model import BatchRef, CampaignId
 from postroom.store.dispatch import Dispatch, Route
 from worker.fitness import Fitness
 from worker.process.task_result import told
-from worker.sending.calls import CompiledCampaign
 from worker.sending.sender import Sender, Sent
+from worker.sending.work import CompiledCampaign
 
 log = structlog.get_logger()
 

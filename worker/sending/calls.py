@@ -6,7 +6,7 @@ answer and the ledger.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from postroom.clock import Clock, Sleep
@@ -17,60 +17,24 @@ from postroom.errors import (
     NeedsPersonError,
     PostroomError,
 )
-from postroom.model import OnAmbiguous, OnFinish, Outcome, Recipient, SenderName, Settled
+from postroom.model import Outcome, Settled
 from postroom.settings import Retry
 from postroom.store.budget import Ask, Grant
-from postroom.store.dispatch import SES_FAILS, Route
-from postroom.store.ledger import Claim
+from postroom.store.dispatch import SES_FAILS
 from worker.account.circuit_breaker import CircuitBreaker
 from worker.account.feedback import AccountFeedback
 from worker.account.limiter import Limiter
 from worker.account.retrying import RetryingLedger
 from worker.sending.call_pool import Reservation
-from worker.sending.delivery import Call, Delivery
+from worker.sending.delivery import Call
 from worker.sending.outcome import COUNTED, FAILURES, FAULTS, NEVER_SENT, outcome_of
 from worker.sending.retry import backoff_seconds
 from worker.sending.suppression_check import SuppressionCheck
+from worker.sending.work import CompiledCampaign, Work
 from worker.ses.departure import Gate
 from worker.ses.verdict import Kind, Verdict
 
 _BULK_REFUSED: Final = frozenset({Kind.BULK_THROTTLED, Kind.BULK_UNKNOWN})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompiledCampaign:
-    """All that is needed to send for one campaign; compiled once a process."""
-
-    sender: SenderName
-    route: Route
-    on_ambiguous: OnAmbiguous
-    delivery: Delivery
-    on_finish: OnFinish | None
-    """Who waits for the end of the campaign."""
-
-
-@dataclass(slots=True)
-class Work:
-    """One task's work on one batch."""
-
-    claim: Claim
-    owner: str
-    compiled: CompiledCampaign
-    recipients: tuple[Recipient, ...]
-    open: list[int]
-    sent: int = 0
-    ended: str = ""
-    rest_seconds: float = 0.0
-    """What ended the work on it, for people, and how long it is left alone then."""
-    failures: int = 0
-    """Calls in a row that brought nothing but faults of SES."""
-    alone: set[int] = field(default_factory=set)
-    """Recipients who go by SendEmail: bulk calls with them were refused, or have no room."""
-
-    def next(self) -> list[int]:
-        """Those who may go together, in their order: the first open one and others of its kind."""
-        alone = self.open[0] in self.alone
-        return [index for index in self.open if (index in self.alone) is alone]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +43,7 @@ class _Begun:
 
     call: Call
     settled: Sequence[Settled]
-    """Recipients who are not part of it after all: suppressed, or nothing to be rendered."""
+    """Recipients who are not part of it after all: suppressed, too late, nothing to be rendered."""
     gate: Gate
 
 
@@ -109,7 +73,7 @@ class Caller:
         """
         delivery, route = work.compiled.delivery, work.compiled.route
         chosen = work.next()
-        bulk = delivery.goes_bulk(len(chosen), alone=chosen[0] in work.alone)
+        bulk = delivery.goes_bulk(len(chosen), alone=work.goes_alone(chosen[0]))
         with delivery.reserve(route.lane, len(chosen), bulk=bulk) as places:
             ask, narrow = self._ask(work, len(chosen), places), places.narrow if places else None
             grant = self.limiter.take(route.account, ask, before_waiting=narrow)
@@ -142,10 +106,13 @@ class Caller:
         try:
             found = self.suppression.find([work.recipients[index] for index in indexes])
             suppressed = {indexes[at] for at in found}
-            rest = [(at, work.recipients[at]) for at in indexes if at not in suppressed]
+            late = {at for at in indexes if work.is_late(at)} - suppressed
+            left_out = suppressed | late
+            rest = [(at, work.recipients[at]) for at in indexes if at not in left_out]
             call = work.compiled.delivery.prepare(work.claim.ref.number, rest, places)
             work.alone |= call.too_large
             settled = [Settled(index=at, outcome=Outcome.SUPPRESSED) for at in suppressed]
+            settled += [Settled(index=at, outcome=Outcome.EXPIRED) for at in late]
             settled += [
                 Settled(index=at, outcome=Outcome.REJECTED, reason=reason)
                 for at, reason in call.unrenderable.items()

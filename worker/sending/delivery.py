@@ -4,7 +4,7 @@ Both take the same recipients and give a verdict for each. In mode `auto` an acc
 to SendEmail for a while when SES throttles SendBulkEmail requests.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -12,13 +12,19 @@ from typing import Final, Literal, Protocol
 from postroom.clock import Clock
 from postroom.content.template import UnrenderableError
 from postroom.model import AccountName, Lane, Recipient
-from worker.render import BulkEntry, Mailing, TooLargeForBulkError
+from worker.bulk import BulkEntry, Frame, TooLargeForBulkError
+from worker.raw import RawMailing
+from worker.render import Mailing
 from worker.sending.call_pool import CallPool, Reservation
 from worker.ses.departure import Gate
 from worker.ses.verdict import Verdict
 
 _SINGLE_CHUNK: Final = 50
 """SendEmail calls that one batch has in flight: alone it reaches 500/s at 100 ms a call."""
+
+
+ALONE: Final = "alone"
+"""The kind of those that no SendBulkEmail takes."""
 
 
 class Carrier(Protocol):
@@ -28,12 +34,33 @@ class Carrier(Protocol):
     """
 
     def send_bulk(
-        self, mailing: Mailing, batch_number: int, entries: Sequence[BulkEntry], gate: Gate
+        self, mailing: Frame, batch_number: int, entries: Sequence[BulkEntry], gate: Gate
     ) -> list[Verdict]: ...
 
     def send_one(
-        self, mailing: Mailing, batch_number: int, index: int, recipient: Recipient, gate: Gate
+        self,
+        mailing: Mailing | RawMailing,
+        batch_number: int,
+        index: int,
+        recipient: Recipient,
+        gate: Gate,
     ) -> Verdict: ...
+
+
+class Mailings(Protocol):
+    """What is sent: one campaign, or the messages of a segment, each by its own templates."""
+
+    def of(self, recipient: Recipient) -> Mailing | RawMailing:
+        """Return what makes one recipient's mail. Raises `UnrenderableError`."""
+
+    def kind(self, recipient: Recipient) -> Hashable:
+        """Return what those have in common who may go in one call."""
+
+    def frame(self, recipients: Sequence[Recipient]) -> Frame:
+        """Return what a SendBulkEmail to these shares."""
+
+    def is_late(self, recipient: Recipient) -> bool:
+        """Whether `not_after` of one message has passed."""
 
 
 class BulkRest:
@@ -69,7 +96,7 @@ class Delivery:
 
     account: AccountName
     mode: Literal["auto", "bulk", "single"]
-    mailing: Mailing
+    mailings: Mailings
     carrier: Carrier
     rest: BulkRest
     calls: CallPool
@@ -109,6 +136,8 @@ class Delivery:
         places: Reservation | None,
     ) -> Call:
         """Make one call of the first recipients that fit."""
+        if not recipients:
+            return Call(indexes=(), deliver=lambda _: {})
         if places is None:
             return self._bulk_call(batch_number, recipients)
         return self._single_call(batch_number, recipients, places)
@@ -117,10 +146,11 @@ class Delivery:
         entries: list[BulkEntry] = []
         too_large: set[int] = set()
         unrenderable: dict[int, str] = {}
-        room = self.bulk_call_bytes - self.mailing.template_size
+        frame = self.mailings.frame([one for _, one in recipients])
+        room = self.bulk_call_bytes - frame.template_size
         for index, recipient in recipients:
             try:
-                entry = self.mailing.bulk_entry(index, recipient)
+                entry = frame.bulk_entry(index, recipient)
             except UnrenderableError as fault:
                 unrenderable[index] = str(fault)
             except TooLargeForBulkError:
@@ -134,26 +164,34 @@ class Delivery:
             indexes=tuple(entry.index for entry in entries),
             unrenderable=unrenderable,
             too_large=frozenset(too_large),
-            deliver=lambda gate: self._deliver_bulk(number, entries, gate),
+            deliver=lambda gate: self._deliver_bulk(frame, number, entries, gate),
         )
 
     def _deliver_bulk(
-        self, number: int, entries: Sequence[BulkEntry], gate: Gate
+        self, frame: Frame, number: int, entries: Sequence[BulkEntry], gate: Gate
     ) -> Mapping[int, Verdict]:
         if not entries:
             return {}
-        answers = self.carrier.send_bulk(self.mailing, number, entries, gate)
+        answers = self.carrier.send_bulk(frame, number, entries, gate)
         return {entry.index: answer for entry, answer in zip(entries, answers, strict=True)}
 
     def _single_call(
         self, number: int, recipients: Sequence[tuple[int, Recipient]], places: Reservation
     ) -> Call:
-        indexes = tuple(index for index, _ in recipients)
+        mails: list[tuple[int, Recipient, Mailing | RawMailing]] = []
+        unrenderable: dict[int, str] = {}
+        for index, recipient in recipients:
+            try:
+                mails.append((index, recipient, self.mailings.of(recipient)))
+            except UnrenderableError as fault:
+                unrenderable[index] = str(fault)
+        indexes = tuple(index for index, _, _ in mails)
 
         def deliver(gate: Gate) -> Mapping[int, Verdict]:
-            def one(item: tuple[int, Recipient]) -> Verdict:
-                return self.carrier.send_one(self.mailing, number, *item, gate)
+            def one(mail: tuple[int, Recipient, Mailing | RawMailing]) -> Verdict:
+                index, recipient, mailing = mail
+                return self.carrier.send_one(mailing, number, index, recipient, gate)
 
-            return dict(zip(indexes, places.run(one, recipients), strict=True))
+            return dict(zip(indexes, places.run(one, mails), strict=True))
 
-        return Call(indexes=indexes, deliver=deliver)
+        return Call(indexes=indexes, unrenderable=unrenderable, deliver=deliver)

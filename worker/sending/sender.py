@@ -23,10 +23,10 @@ from postroom.errors import (
 )
 from postroom.model import BatchRef, CampaignId, SenderName
 from postroom.store.ledger import Claim, NotClaimed
-from postroom.wire import decode_batch
 from worker.account.feedback import AccountFeedback
 from worker.account.retrying import RetryingLedger
-from worker.sending.calls import Caller, CompiledCampaign, Work
+from worker.sending.calls import Caller
+from worker.sending.work import CompiledCampaign, Work
 
 log = structlog.get_logger()
 
@@ -93,7 +93,7 @@ class Sender:
 
     def _send_claimed(self, claim: Claim, compiled: CompiledCampaign, owner: str) -> Sent:
         try:
-            recipients = decode_batch(claim.ref, claim.recipients).recipients
+            recipients = compiled.decode(claim)
         except NewerFormatError as refusal:
             log.error("batch.newer_format", reason=str(refusal))
             self.books.leave(claim, wake_seconds=self.park_seconds)

@@ -8,7 +8,9 @@ import msgspec
 
 from postroom.content.template import Headers, RenderedMail, UnrenderableError
 from postroom.model import Recipient
-from worker.render import BulkEntry, BulkTemplate, Mailing
+from worker.bulk import BulkEntry, BulkTemplate, Frame
+from worker.raw import RawMailing
+from worker.render import Mailing
 from worker.ses.client import SesClient
 from worker.ses.departure import Departure, Gate, always_open
 from worker.ses.reading import BULK, SINGLE, Reader
@@ -39,7 +41,7 @@ class SesCarrier:
 
     def send_bulk(
         self,
-        mailing: Mailing,
+        mailing: Frame,
         batch_number: int,
         entries: Sequence[BulkEntry],
         gate: Gate = always_open,
@@ -53,13 +55,15 @@ class SesCarrier:
 
     def send_one(
         self,
-        mailing: Mailing,
+        mailing: Mailing | RawMailing,
         batch_number: int,
         index: int,
         recipient: Recipient,
         gate: Gate = always_open,
     ) -> Verdict:
         """Send one mail in one call. A mail that cannot be made is rejected."""
+        if isinstance(mailing, RawMailing):
+            return self._send_raw(mailing, batch_number, index, recipient, gate)
         frame = _frame(mailing)
         try:
             body = _single_body(frame, batch_number, index, recipient, mailing.message(recipient))
@@ -68,6 +72,14 @@ class SesCarrier:
         except UnicodeEncodeError:
             return Verdict(Kind.REJECTED, "a field holds text that is not valid Unicode")
         reader = Reader(SINGLE, self._region, frame.address, (recipient.email,))
+        answer = self._post(SINGLE, body, gate, reader)
+        return answer if isinstance(answer, Verdict) else reader.result(answer)
+
+    def _send_raw(
+        self, mailing: RawMailing, batch_number: int, index: int, recipient: Recipient, gate: Gate
+    ) -> Verdict:
+        body = _raw_body(mailing, batch_number, index, recipient)
+        reader = Reader(SINGLE, self._region, mailing.address, (recipient.email,))
         answer = self._post(SINGLE, body, gate, reader)
         return answer if isinstance(answer, Verdict) else reader.result(answer)
 
@@ -98,7 +110,7 @@ class _Frame(NamedTuple):
 
 
 @lru_cache(maxsize=1024)  # As many as there are compiled campaigns; see sending/compiled.py.
-def _frame(mailing: Mailing) -> _Frame:
+def _frame(mailing: Frame) -> _Frame:
     return _Frame(
         common=_common(mailing),
         default_content=_default_content(mailing.template),
@@ -119,7 +131,7 @@ def _default_content(template: BulkTemplate) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({"Template": default}))
 
 
-def _common(mailing: Mailing) -> Json:
+def _common(mailing: Frame) -> Json:
     sender = mailing.sender
     common = {
         "FromEmailAddress": mailing.from_.header,
@@ -147,11 +159,19 @@ def _entry(entry: BulkEntry, tags: Sequence[Json]) -> Json:
     made: dict[str, Any] = {
         "Destination": {"ToAddresses": (entry.to,)},
         "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": entry.data}},
-        "ReplacementTags": [*tags, {"Name": "index", "Value": str(entry.index)}],
+        "ReplacementTags": [
+            *_pairs(entry.tags),
+            *tags,
+            {"Name": "index", "Value": str(entry.index)},
+        ],
     }
     if entry.headers:
         made["ReplacementHeaders"] = _pairs(entry.headers)
     return made
+
+
+def _index_tag(index: int) -> Json:
+    return {"Name": "index", "Value": str(index)}
 
 
 def _single_body(
@@ -172,6 +192,19 @@ def _single_body(
             "EmailTags": [*frame.tags, *_pairs(own_tags)],
         }
     )
+
+
+def _raw_body(mailing: RawMailing, batch_number: int, index: int, recipient: Recipient) -> bytes:
+    """The From of the mail itself stands; the destination is the envelope, whatever its To says."""
+    own_tags = (("campaign", mailing.campaign_id), ("batch", str(batch_number)))
+    given = {
+        "ConfigurationSetName": mailing.configuration_set,
+        "FromEmailAddressIdentityArn": mailing.identity_arn,
+        "Destination": {"ToAddresses": (recipient.email,)},
+        "Content": {"Raw": {"Data": mailing.mime}},
+        "EmailTags": [*_pairs((*mailing.tags.items(), *own_tags)), _index_tag(index)],
+    }
+    return msgspec.json.encode({member: value for member, value in given.items() if value})
 
 
 def _text(text: str) -> Json:

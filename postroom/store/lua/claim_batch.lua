@@ -1,11 +1,25 @@
 -- claim_batch: lease one batch to one worker, under a new fence. A lease that lapsed is settled
 -- first: what its worker was sending becomes ambiguous, or pending again under `resend`.
 -- KEYS[1] campaign   KEYS[2] batches   KEYS[3] ledger   KEYS[4] leases   KEYS[5] due
+-- KEYS[6] extents   KEYS[7] contents: of a segment
 -- ARGV     batch, owner, lease seconds, crashes that a batch may cause
--- Returns  {'CLAIMED', fence, parks, ledger bytes, recipients, what the sender is bound to} ·
+-- Returns  {'CLAIMED', fence, parks, ledger bytes, recipients, what the sender is bound to,
+--          now in Unix seconds} ·
 --          {'BUSY', ms until it lapses} · {'DONE'} · {'MISSING'} · {'STOPPED', why} · {'POISON', crashes}
 local campaign, batches, ledger, leases, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local extents, contents = KEYS[6], KEYS[7]
 local n, owner, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+-- Of a message nothing but its outcome is kept: its text and address go with its batch.
+local function drop()
+  local extent = redis.call('HGET', extents, n)
+  if not extent then return end
+  redis.call('HDEL', batches, n)
+  redis.call('HDEL', extents, n)
+  for id in string.gmatch(extent, '([^|,]+),') do
+    if redis.call('HINCRBY', contents, id .. '#', -1) <= 0 then redis.call('HDEL', contents, id, id .. '#') end
+  end
+end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
@@ -15,8 +29,8 @@ if not stored then
   return {'MISSING'}
 end
 local has = redis.call('HMGET', campaign, 'batch_size', 'on_ambiguous', 'steer', 'halted', 'send_at', 'not_after', 'bound')
-local size = tonumber(has[1])
-local offset = tonumber(n) * size
+local offset = tonumber(n) * tonumber(has[1])
+local size = tonumber(string.match(redis.call('HGET', extents, n) or '', '^%d+') or has[1])
 local states = redis.call('GETRANGE', ledger, offset, offset + size - 1)
 
 local record = redis.call('HGET', leases, n)
@@ -48,6 +62,7 @@ end
 if not string.find(states, 'p', 1, true) then
   redis.call('ZREM', due, n)
   redis.call('HDEL', leases, n)
+  drop()
   return {'DONE'}
 end
 if (has[3] or '') ~= '' then return let_go({'STOPPED', has[3]}) end
@@ -72,4 +87,4 @@ local lapses = string.format('%.3f', now + lease)
 redis.call('HSET', campaign, 'fence', mark)
 redis.call('HSET', leases, n, mark .. '|' .. lapses .. '|' .. owner .. '|' .. crashes .. '|' .. parks)
 redis.call('ZADD', due, lapses, n)
-return {'CLAIMED', fence, parks, states, stored, has[7] or ''}
+return {'CLAIMED', fence, parks, states, stored, has[7] or '', string.format('%.3f', now)}

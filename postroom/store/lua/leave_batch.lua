@@ -1,17 +1,33 @@
 -- leave_batch: give a lease back. A batch with open recipients is looked at again at `wake`.
--- KEYS[1] campaign   KEYS[2] ledger   KEYS[3] leases   KEYS[4] due
+-- KEYS[1] campaign   KEYS[2] ledger   KEYS[3] leases   KEYS[4] due   KEYS[5] batches
+-- KEYS[6] extents   KEYS[7] contents: of a segment
 -- ARGV     batch, fence, seconds until it is looked at again, 1 when its tries were spent
 -- Returns  'PARKED' · 'DONE' · 'LOST'
 local campaign, ledger, leases, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local batches, extents, contents = KEYS[5], KEYS[6], KEYS[7]
 local n, fence = ARGV[1], ARGV[2]
+
+-- Of a message nothing but its outcome is kept: its text and address go with its batch.
+local function drop()
+  local extent = redis.call('HGET', extents, n)
+  if not extent then return end
+  redis.call('HDEL', batches, n)
+  redis.call('HDEL', extents, n)
+  for id in string.gmatch(extent, '([^|,]+),') do
+    if redis.call('HINCRBY', contents, id .. '#', -1) <= 0 then redis.call('HDEL', contents, id, id .. '#') end
+  end
+end
 
 local holds, crashes, parks = string.match(redis.call('HGET', leases, n) or '', '^(%d+)|[^|]*|[^|]*|(%d+)|(%d+)$')
 if holds ~= fence then return 'LOST' end
-local size = tonumber(redis.call('HGET', campaign, 'batch_size'))
-local states = redis.call('GETRANGE', ledger, tonumber(n) * size, (tonumber(n) + 1) * size - 1)
+local unit = redis.call('HGET', campaign, 'batch_size')
+local size = tonumber(string.match(redis.call('HGET', extents, n) or '', '^%d+') or unit)
+local offset = tonumber(n) * tonumber(unit)
+local states = redis.call('GETRANGE', ledger, offset, offset + size - 1)
 if not string.find(states, '[ps]') then
   redis.call('ZREM', due, n)
   redis.call('HDEL', leases, n)
+  drop()
   return 'DONE'
 end
 local time = redis.call('TIME')

@@ -1,12 +1,14 @@
 -- settle_call: write the outcome of each recipient of a call. Only `sending` moves, so a repeat
 -- changes nothing; a worker whose fence is old changes nothing either.
--- KEYS[1] campaign   KEYS[2] ledger   KEYS[3] leases   KEYS[4] reasons
+-- KEYS[1] campaign   KEYS[2] ledger   KEYS[3] leases   KEYS[4] reasons   KEYS[5] marks: of a
+--          segment, where the moment of each outcome is written beside the hash of its address
 -- ARGV     batch, fence, how many reasons, the reasons, then runs of outcomes: start, bytes,
 --          start, bytes, ... (byte 128 + k stands for the k-th reason, k from 0)
 -- Returns  {'SETTLED', recipients of the campaign still open} · {'LOST'}
 -- Two samples of what was accepted are kept, ten seconds and more apart: the rate of the last
 -- seconds is read off them. After a silence they begin anew, so that no pause slows it down.
 local FIRST_REASON, LAST_REASON = 128, 255
+local MARK = 12  -- Bytes: 8 of the address, 4 of the moment.
 local SAMPLE_SECONDS, SILENCE_SECONDS = 10, 30
 local NAMES = {p = 'pending', a = 'accepted', x = 'suppressed', u = 'ambiguous', c = 'cancelled', e = 'expired'}
 local campaign, ledger, leases, reasons = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -49,6 +51,10 @@ for i = 4 + given, #ARGV, 2 do
     written[at] = code
   end
   redis.call('SETRANGE', ledger, from, table.concat(written))
+  if KEYS[5] then
+    local moment = struct.pack('>I4', tonumber(redis.call('TIME')[1]))
+    for at = 1, #outcomes do redis.call('SETRANGE', KEYS[5], (from + at - 1) * MARK + MARK - 4, moment) end
+  end
 end
 if moved > 0 then redis.call('HINCRBY', campaign, 'sending', -moved) end
 for name, count in pairs(counts) do redis.call('HINCRBY', campaign, name, count) end
