@@ -30,6 +30,7 @@ from postroom.submission.shipping import Recipients
 from postroom.submission.suppressing import suppress_many
 from postroom.views.catalogue import Search
 from postroom.views.pace import over
+from postroom.whoami import this_user
 
 if TYPE_CHECKING:
     from postroom.intake.look import Looked
@@ -41,8 +42,19 @@ class Postroom(Operations):
     Every method raises `StoreUnavailableError` when Redis is away: wait, then ask again.
     """
 
-    def __init__(self, redis_url: str | None = None, *, settings: Settings | None = None) -> None:
-        """Without `settings` they are read as every process of Postroom reads them."""
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        *,
+        settings: Settings | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Without `settings` they are read as every process of Postroom reads them.
+
+        `by` stands in the event logs as who submits and steers, where a call names nobody else:
+        a service gives its name; else it is user@host.
+        """
+        self._by = by or this_user()
         self._parts = put_together(settings or settings_module.load(), redis_url)
 
     def submit(
@@ -55,6 +67,7 @@ class Postroom(Operations):
         key: str | None = None,
         strict: bool = False,
         email_column: str | None = None,
+        by: str | None = None,
     ) -> Submission:
         """Hand in a campaign with its recipients, given in one of three ways.
 
@@ -75,6 +88,7 @@ class Postroom(Operations):
             key=key,
             strict=strict,
             email_column=email_column,
+            by=by or self._by,
         )
 
     def send(
@@ -137,6 +151,7 @@ class Postroom(Operations):
         rejected: str | None = None,
         ambiguous: bool = False,
         expired: bool = False,
+        by: str | None = None,
     ) -> Sequence[Submission]:
         """Submit a campaign again to who was rejected for a reason with these words, who is
         ambiguous (and may have the mail already), or for whom it came too late.
@@ -146,7 +161,7 @@ class Postroom(Operations):
         meant, `RefusedError` while the campaign is not over, and what `submit` raises.
         """
         wanted = Wanted(rejected=rejected, ambiguous=ambiguous, expired=expired)
-        return self._parts.retrier.retry(CampaignId(campaign_id), wanted)
+        return self._parts.retrier.retry(CampaignId(campaign_id), wanted, by=by or self._by)
 
     def status(self, campaign_id: str) -> Status:
         """Return how a campaign or a message stands. Raises `UnknownCampaignError`."""
@@ -182,21 +197,21 @@ class Postroom(Operations):
                 return
             sleep(interval)
 
-    def pause(self, campaign_id: str) -> None:
+    def pause(self, campaign_id: str, *, by: str | None = None) -> None:
         """Stop sending until `resume`. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._parts.steering.pause(CampaignId(campaign_id))
+        self._parts.steering.pause(CampaignId(campaign_id), by=by or self._by)
 
-    def resume(self, campaign_id: str) -> None:
+    def resume(self, campaign_id: str, *, by: str | None = None) -> None:
         """Go on after a pause or a halt, be it of the campaign or of its account.
 
         All else on a halted account goes on with it; one that a person paused stays paused.
         Raises `RefusedError`, `UnknownCampaignError`.
         """
-        self._parts.steering.resume(CampaignId(campaign_id))
+        self._parts.steering.resume(CampaignId(campaign_id), by=by or self._by)
 
-    def cancel(self, campaign_id: str) -> None:
+    def cancel(self, campaign_id: str, *, by: str | None = None) -> None:
         """Stop for good. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._parts.steering.cancel(CampaignId(campaign_id))
+        self._parts.steering.cancel(CampaignId(campaign_id), by=by or self._by)
 
     def report(
         self, campaign_id: str, *, outcome: Outcome | Collection[Outcome] | None = None

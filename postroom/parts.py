@@ -25,6 +25,8 @@ from postroom.views.preview import Preview
 if TYPE_CHECKING:
     from postroom.dispatch.rebinding import Rebinder
     from postroom.health.doctor import Doctor
+    from postroom.store.account_totals import AccountTotals
+    from postroom.views.history import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,18 @@ class Parts:
         from postroom.dispatch.rebinding import Rebinder
 
         return Rebinder(self.store, self.settings)
+
+    def history(self) -> "History":
+        """Loaded when somebody asks for it."""
+        from postroom.views.history import History
+
+        return History(self.store)
+
+    def account_totals(self) -> "AccountTotals":
+        """Loaded when somebody asks for it."""
+        from postroom.store.account_totals import AccountTotals
+
+        return AccountTotals(self.store)
 
     def doctor(self) -> "Doctor":
         """Loaded when somebody asks for it."""

@@ -246,6 +246,18 @@ def test_a_lua_script_says_what_it_takes_and_gives(script: Path) -> None:
         assert "ARGV" in header, "the header tells no ARGV"
 
 
+def shared_lua() -> list[Path]:
+    return sorted((ROOT / "postroom" / "store" / "lua" / "shared").glob("*.lua"))
+
+
+@pytest.mark.parametrize("shared", shared_lua(), ids=lambda path: path.stem)
+def test_a_shared_function_says_what_it_does_and_is_used(shared: Path) -> None:
+    text = shared.read_text(encoding="utf-8")
+    assert re.match(rf"-- {shared.stem}: \S", text), "first line: -- name: what it does"
+    assert f"local function {shared.stem}(" in text
+    assert [one for one in lua_scripts() if f"{shared.stem}(" in one.read_text(encoding="utf-8")]
+
+
 @pytest.mark.parametrize("script", lua_scripts(), ids=lambda path: path.stem)
 def test_a_lua_script_is_wrapped_by_one_function(script: Path) -> None:
     callers = [
@@ -389,7 +401,8 @@ def test_the_wheel_has_one_name_at_the_top_and_carries_the_processes_below_it(
     carried = {f"postroom/_processes/{name}" for name in ("worker/app.py", "producers/app.py")}
     assert carried | {"postroom/_processes/simulator/page.html"} <= names
     assert not any("__pycache__" in name for name in names)
-    assert {f"postroom/store/lua/{path.name}" for path in lua_scripts()} <= names
+    scripts = [*lua_scripts(), *shared_lua()]
+    assert {path.relative_to(ROOT).as_posix() for path in scripts} <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 

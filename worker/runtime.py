@@ -17,6 +17,7 @@ from postroom.model import AccountName, BatchRef, CampaignId
 from postroom.settings import Settings
 from postroom.store.connection import Store, check_safety
 from postroom.store.dispatch import Dispatch
+from postroom.store.event_log import EventLog
 from postroom.store.live import Live
 from postroom.store.segments import Segments
 from postroom.store.sender_registry import SenderRegistry
@@ -142,6 +143,7 @@ def _sender(
     accounts = AccountFeedback(
         budgets=budget,
         holds=components.dispatch,
+        log=EventLog(components.store),
         quota=quota,
         fitness=components.fitness,
         decrease=settings.limiter.decrease,

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from postroom.cli.console import AsJson, notes, say_json, tables
-from postroom.cli.flags import Command, Group
+from postroom.cli.flags import By, Command, Group
 from postroom.cli.session import opened
 from postroom.cli.wording import count, moment, printable, rate
 from postroom.dispatch.accounts import AccountStatus
@@ -45,18 +45,18 @@ def show(name: Name, *, as_json: AsJson = False) -> None:
 
 
 @account.command(cls=Command)
-def pause(name: Name, *, as_json: AsJson = False) -> None:
+def pause(name: Name, *, by: By = None, as_json: AsJson = False) -> None:
     """Stop all that is sent on an account until `postroom account resume`."""
     with opened() as post:
-        post.pause_account(AccountName(name))
+        post.pause_account(AccountName(name), by=by)
         _show(post.account(AccountName(name)), as_json=as_json)
 
 
 @account.command(cls=Command)
-def resume(name: Name, *, as_json: AsJson = False) -> None:
+def resume(name: Name, *, by: By = None, as_json: AsJson = False) -> None:
     """Let all campaigns and messages of an account go on, once what halted it is mended."""
     with opened() as post:
-        post.resume_account(AccountName(name))
+        post.resume_account(AccountName(name), by=by)
         _show(post.account(AccountName(name)), as_json=as_json)
 
 

@@ -11,6 +11,7 @@ from postroom.cli import (
     accounts,
     checking,
     local,
+    logbook,
     mending,
     processes,
     rebinding,
@@ -48,6 +49,7 @@ app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.pause)
 app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.resume)
 app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(steering.cancel)
 app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(reporting.report)
+app.command(cls=Command, rich_help_panel=_CAMPAIGNS)(logbook.log)
 app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.retry)
 app.command(cls=Command, rich_help_panel=_TROUBLE)(mending.doctor)
 app.command(cls=Command, rich_help_panel=_TROUBLE)(rebinding.rebind)

@@ -1,8 +1,17 @@
 """Flags take no value, and the help must not read as if they did."""
 
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHO", help="Who does it, for the log (default: user@host).", show_default=False
+    ),
+]
+"""The option of every command that steers."""
 
 
 class Command(TyperCommand):

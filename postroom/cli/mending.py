@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from postroom.cli.console import AsJson, notes, say, say_json, tables
+from postroom.cli.flags import By
 from postroom.cli.session import opened
 from postroom.cli.wording import count, printable
 from postroom.model import CampaignId, Outcome
@@ -25,6 +26,7 @@ def retry(
         bool, typer.Option("--ambiguous", help="Who may or may not have the mail.")
     ] = False,
     expired: Annotated[bool, typer.Option("--expired", help="For whom it came too late.")] = False,
+    by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a campaign once more to some it did not reach; without an option, show who they are."""
@@ -37,7 +39,7 @@ def retry(
         chosen = [one for one in found if wanted.includes(one)]
         _warn(chosen)
         submissions = post.retry(
-            CampaignId(campaign), rejected=rejected, ambiguous=ambiguous, expired=expired
+            CampaignId(campaign), rejected=rejected, ambiguous=ambiguous, expired=expired, by=by
         )
     if as_json:
         retries = [{"id": one.id, "created": one.created} for one in submissions]

@@ -6,6 +6,7 @@ import typer
 from rich.text import Text
 
 from postroom.cli.console import AsJson, notes, say_json, tables
+from postroom.cli.flags import By
 from postroom.cli.session import opened
 from postroom.cli.wording import printable
 from postroom.dispatch.rebinding import Rebinding
@@ -16,6 +17,7 @@ def rebind(
     campaign: Annotated[str, typer.Argument(metavar="ID", help="The campaign.")],
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; else it is only shown.")] = False,
+    by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a campaign's sender meant when it was split, and what now; --yes binds it anew."""
@@ -23,7 +25,7 @@ def rebind(
     with opened() as post:
         proposed = post.binding(one)
         if yes:
-            post.rebind(one, proposed)
+            post.rebind(one, proposed, by=by)
     if as_json:
         say_json(_record(proposed, done=yes))
         return

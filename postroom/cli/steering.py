@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from postroom.cli import view
 from postroom.cli.console import AsJson, notes, say, say_json, tables
+from postroom.cli.flags import By
 from postroom.cli.following import watched
 from postroom.cli.overview import overview
 from postroom.cli.session import Quota, opened
@@ -48,19 +50,19 @@ def campaigns(
         notes().print("no campaigns yet")
 
 
-def pause(campaign: Id, *, as_json: AsJson = False) -> None:
+def pause(campaign: Id, *, by: By = None, as_json: AsJson = False) -> None:
     """Stop sending until `postroom resume`."""
-    _steer(Postroom.pause, campaign, as_json=as_json)
+    _steer(partial(Postroom.pause, by=by), campaign, as_json=as_json)
 
 
-def resume(campaign: Id, *, as_json: AsJson = False) -> None:
+def resume(campaign: Id, *, by: By = None, as_json: AsJson = False) -> None:
     """Go on after a pause, or after a halt whose cause is mended."""
-    _steer(Postroom.resume, campaign, as_json=as_json)
+    _steer(partial(Postroom.resume, by=by), campaign, as_json=as_json)
 
 
-def cancel(campaign: Id, *, as_json: AsJson = False) -> None:
+def cancel(campaign: Id, *, by: By = None, as_json: AsJson = False) -> None:
     """Stop a campaign for good; what was not sent is `cancelled`."""
-    _steer(Postroom.cancel, campaign, as_json=as_json)
+    _steer(partial(Postroom.cancel, by=by), campaign, as_json=as_json)
 
 
 def _steer(act: Callable[[Postroom, CampaignId], None], campaign: str, *, as_json: bool) -> None:

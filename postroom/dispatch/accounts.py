@@ -79,33 +79,34 @@ class AccountControl:
 
     def status(self, account: AccountName) -> AccountStatus:
         """Raises `BadInputError` when nobody knows the account."""
-        return self._status(self._known(account), workers(self._store))
+        return self._status(self.known(account), workers(self._store))
 
-    def pause(self, account: AccountName) -> None:
+    def pause(self, account: AccountName, *, by: str) -> None:
         """Stop all campaigns and messages of an account until `resume`; safe to repeat.
 
         Raises `BadInputError` when nobody knows the account.
         """
-        self._budget.pause(self._known(account))
+        self._budget.pause(self.known(account), by=by)
 
-    def resume(self, account: AccountName) -> None:
+    def resume(self, account: AccountName, *, by: str) -> None:
         """Let all campaigns and messages of an account go on at once; safe to repeat.
 
         Raises `BadInputError` when nobody knows the account.
         """
         # In this order: whoever finds the account held after it was let go, looks again.
-        self._budget.resume(self._known(account))
+        self._budget.resume(self.known(account), by=by)
         for one in self._budget.aliases.sharing(account):
             self._dispatch.release_hold(one)
         release(self._dispatch, self._publisher)
 
-    def resume_halted(self, account: AccountName) -> None:
+    def resume_halted(self, account: AccountName, *, by: str) -> None:
         """Let a halted account go on; one that a person paused stays paused."""
         status = self._budget.status(account)
         if status.halted and not status.paused:
-            self.resume(account)
+            self.resume(account, by=by)
 
-    def _known(self, account: AccountName) -> AccountName:
+    def known(self, account: AccountName) -> AccountName:
+        """Return it. Raises `BadInputError` when nobody knows the account."""
         names = self._names(workers(self._store))
         if account not in names:
             there = ", ".join(sorted(names)) or "none"

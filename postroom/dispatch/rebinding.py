@@ -55,12 +55,12 @@ class Rebinder:
             was=bound.mark,
         )
 
-    def rebind(self, campaign_id: CampaignId, proposed: Rebinding) -> None:
+    def rebind(self, campaign_id: CampaignId, proposed: Rebinding, *, by: str) -> None:
         """Do what was shown. Safe to repeat.
 
         Raises `RefusedError` when it is over, or was bound by somebody else meanwhile.
         """
-        self._bindings.rebind(campaign_id, was=proposed.was, new=proposed.new)
+        self._bindings.rebind(campaign_id, was=proposed.was, new=proposed.new, by=by)
 
     def _checked(self, campaign_id: CampaignId, bound: Bound, told: Meaning | None) -> Meaning:
         if told is None:

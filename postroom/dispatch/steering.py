@@ -27,12 +27,12 @@ class Steering:
         self._accounts: Final = accounts
         self._publisher: Final = publisher
 
-    def pause(self, campaign_id: CampaignId) -> None:
+    def pause(self, campaign_id: CampaignId, *, by: str) -> None:
         _refuse_message(campaign_id, "pause")
-        self._campaigns.pause(campaign_id)
+        self._campaigns.pause(campaign_id, by=by)
         self._drop(campaign_id)
 
-    def resume(self, campaign_id: CampaignId) -> None:
+    def resume(self, campaign_id: CampaignId, *, by: str) -> None:
         place = place_of(campaign_id)
         if isinstance(place, Place):
             campaign_id = place.segment
@@ -40,16 +40,16 @@ class Steering:
         route = info.route(campaign_id)
         # The account first: a worker could take the campaign before the account is let go.
         if route and not info.over:
-            self._accounts.resume_halted(route.account)
-        self._campaigns.resume(campaign_id)
+            self._accounts.resume_halted(route.account, by=by)
+        self._campaigns.resume(campaign_id, by=by)
         if route:
             self._dispatch.wake(route)
         if not info.split:
             self._publisher.split(campaign_id)
 
-    def cancel(self, campaign_id: CampaignId) -> None:
+    def cancel(self, campaign_id: CampaignId, *, by: str) -> None:
         _refuse_message(campaign_id, "cancel")
-        self._campaigns.cancel(campaign_id)
+        self._campaigns.cancel(campaign_id, by=by)
         self._drop(campaign_id)
         self._campaigns.close_pending(campaign_id)
         self._finishing.tell(campaign_id)

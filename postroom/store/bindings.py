@@ -42,13 +42,14 @@ class Bindings:
             meaning=decoded(means) if means else None,
         )
 
-    def rebind(self, campaign_id: CampaignId, *, was: str, new: Meaning) -> None:
+    def rebind(self, campaign_id: CampaignId, *, was: str, new: Meaning, by: str = "") -> None:
         """Bind a campaign that is bound to `was` to another meaning. Safe to repeat.
 
         Raises `RefusedError` when it is over, or somebody else has bound it meanwhile.
         """
         key = self._store.keys.campaign(campaign_id).campaign
-        answer = self._store.run("rebind_campaign", [key], [was, new.bound, encoded(new)]).decode()
+        said = [was, new.bound, encoded(new), by]
+        answer = self._store.run("rebind_campaign", [key], said).decode()
         if answer != "BOUND":
             raise RefusedError(f"cannot rebind campaign {campaign_id}: {_WHY[answer]}")
 

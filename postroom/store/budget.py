@@ -14,8 +14,10 @@ it.
 All times are Redis' clock. With no facts from SES yet, or with Redis away, nothing is granted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final
 
 from postroom.model import AccountName, CampaignId, Lane
@@ -24,6 +26,7 @@ from postroom.store.budget_status import BudgetStatus, status_of
 from postroom.store.connection import Store
 from postroom.store.keys import AccountKeys
 
+_NOTHING: Final[Mapping[str, int]] = {}
 _LANES: Final = {Lane.TRANSACTIONAL: 0, Lane.BULK: 1}
 
 
@@ -137,16 +140,25 @@ class Budget:
         waits = Why(why.decode())
         return Wait(why=waits, seconds=wait_ms / 1000, detail=text.decode(), holds=holds)
 
-    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
+    def settle(
+        self,
+        account: AccountName,
+        grant: Grant,
+        *,
+        counted: int,
+        unsent: int,
+        brought: Mapping[str, int] = _NOTHING,
+    ) -> None:
         """Say what became of a grant: `counted` by SES, `unsent` never left us.
 
+        What the call `brought` is added to the totals of the account, under these names.
         One that is never settled is given back by `observe`, as far as SES did not count it.
         """
         keys = self._keys(account)
         self._store.run(
             "settle_budget",
-            [keys.budget, keys.window, keys.grants],
-            [grant.stamp, counted, unsent],
+            [keys.budget, keys.window, keys.grants, keys.totals, keys.ring],
+            [grant.stamp, counted, unsent, *chain.from_iterable(brought.items())],
         )
 
     def withdraw(self, account: AccountName, waiter: str) -> None:
@@ -162,7 +174,8 @@ class Budget:
         `drawn` is that of the grant, 0 where it is not known. Return the rate allowed now.
         """
         keys = self._keys(account)
-        return float(self._store.run("throttle_budget", [keys.budget], [factor, refused, drawn]))
+        own = [keys.budget, keys.log]
+        return float(self._store.run("throttle_budget", own, [factor, refused, drawn]))
 
     def observe(self, account: AccountName, allowance: Allowance) -> bool:
         """Keep the budget true to SES. True when more may be sent than before."""
@@ -189,18 +202,15 @@ class Budget:
 
     def halt(self, account: AccountName, reason: str) -> None:
         """Stop every sender of the account until a person resumes it."""
-        keys = self._keys(account)
-        self._store.ask(lambda client: client.hset(keys.budget, "halted", reason))
+        self._steer(account, "halt", why=reason)
 
-    def pause(self, account: AccountName) -> None:
+    def pause(self, account: AccountName, *, by: str = "") -> None:
         """A person stops every sender of the account: nothing is granted from now on."""
-        keys = self._keys(account)
-        self._store.ask(lambda client: client.hset(keys.budget, "paused", "1"))
+        self._steer(account, "pause", by=by)
 
-    def resume(self, account: AccountName) -> None:
+    def resume(self, account: AccountName, *, by: str = "") -> None:
         """End a pause, and a halt whose cause is mended: SES is asked about it at once."""
-        own = self._keys(account).budget
-        self._store.ask(lambda client: client.hdel(own, "halted", "paused"))
+        self._steer(account, "resume", by=by)
         due: dict[Any, float] = dict.fromkeys(self.aliases.sharing(account), 0.0)
         self._store.ask(lambda client: client.zadd(self._store.keys.readings, due, xx=True))
 
@@ -224,6 +234,10 @@ class Budget:
         keys = self._keys(account)
         raw: dict[bytes, bytes] = self._store.ask(lambda client: client.hgetall(keys.budget))
         return status_of({name.decode(): value.decode() for name, value in raw.items()})
+
+    def _steer(self, account: AccountName, action: str, *, by: str = "", why: str = "") -> None:
+        keys = self._keys(account)
+        self._store.run("steer_account", [keys.budget, keys.log], [action, by, why])
 
     def _keys(self, account: AccountName) -> AccountKeys:
         return self._store.keys.account(self.aliases.owner(account))

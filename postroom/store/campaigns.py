@@ -66,20 +66,20 @@ class Campaigns:
         self._retention: Final = settings.retention_seconds
         self._finisher: Final = Finisher(store, retention_seconds=settings.retention_seconds)
 
-    def pause(self, campaign_id: CampaignId) -> None:
+    def pause(self, campaign_id: CampaignId, *, by: str = "") -> None:
         """Stop sending within a second. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._steer(campaign_id, "pause")
+        self._steer(campaign_id, "pause", by=by)
 
-    def resume(self, campaign_id: CampaignId) -> None:
+    def resume(self, campaign_id: CampaignId, *, by: str = "") -> None:
         """End a pause or a halt. Raises `RefusedError`, `UnknownCampaignError`."""
-        self._steer(campaign_id, "resume")
+        self._steer(campaign_id, "resume", by=by)
 
-    def cancel(self, campaign_id: CampaignId) -> None:
+    def cancel(self, campaign_id: CampaignId, *, by: str = "") -> None:
         """Stop for good; `close_pending` does the books.
 
         Raises `RefusedError`, `UnknownCampaignError`.
         """
-        self._steer(campaign_id, "cancel")
+        self._steer(campaign_id, "cancel", by=by)
 
     def expire(self, campaign_id: CampaignId) -> None:
         """Stop for good because `not_after` has passed; `close_pending` does the books.
@@ -207,9 +207,9 @@ class Campaigns:
             told=bool(told) or not on_finish,
         )
 
-    def _steer(self, campaign_id: CampaignId, action: str) -> None:
+    def _steer(self, campaign_id: CampaignId, action: str, *, by: str = "") -> None:
         key = self._store.keys.campaign(campaign_id).campaign
-        answer = self._store.run("steer_campaign", [key], [action]).decode()
+        answer = self._store.run("steer_campaign", [key], [action, by]).decode()
         if answer == "UNKNOWN":
             raise UnknownCampaignError(f"no campaign {campaign_id}")
         if answer != "STEERED":

@@ -88,10 +88,17 @@ class Store:
             raise
 
     def _registered(self, name: str) -> Callable[..., Any]:
-        return self.client.register_script((_LUA / f"{name}.lua").read_text(encoding="utf-8"))
+        return self.client.register_script(_source(name))
 
     def close(self) -> None:
         self.client.close()
+
+
+def _source(name: str) -> str:
+    """Return a script, with each function of lua/shared/ that it names before it."""
+    script = (_LUA / f"{name}.lua").read_text(encoding="utf-8")
+    shared = (one for one in sorted((_LUA / "shared").glob("*.lua")) if f"{one.stem}(" in script)
+    return "".join([*(one.read_text(encoding="utf-8") for one in shared), script])
 
 
 def _client(settings: RedisSettings, name: str) -> "redis.Redis":

@@ -77,15 +77,15 @@ class Drafts:
         if not added or (key and not self._keys.touch(key, campaign_id)):
             raise DraftGoneError(f"campaign {campaign_id} expired before it was complete")
 
-    def seal(self, campaign_id: CampaignId, *, pages: int, key: str = "") -> None:
-        """Make the draft a campaign.
+    def seal(self, campaign_id: CampaignId, *, pages: int, key: str = "", by: str = "") -> None:
+        """Make the draft a campaign. Its log begins with who submitted it.
 
         Raises `DraftGoneError`, and `MaybeSubmittedError` when Redis did not say whether it did.
         """
         self.make_ready(campaign_id, key=key)
         own = self._store.keys.campaign(campaign_id)
         try:
-            sealed = self._store.run("seal_draft", [own.campaign, own.pages], [pages])
+            sealed = self._store.run("seal_draft", [own.campaign, own.pages], [pages, by])
         except StoreUnavailableError as error:
             raise MaybeSubmittedError(campaign_id) from error
         if not sealed:

@@ -13,7 +13,7 @@ class CampaignKeys:
     """The records of one mailing: a campaign, or a segment of a stream of messages."""
 
     campaign: str
-    """Hash: the campaign as submitted, how it stands, its books."""
+    """Hash: the campaign as submitted, how it stands, its books, its log."""
     pages: str
     """Hash: number -> page of the recipients as submitted. Gone when the split is done."""
     batches: str
@@ -71,6 +71,12 @@ class AccountKeys:
     """Sorted set: campaign -> recipients granted, divided by its weight; for turns in the line."""
     grants: str
     """Hash: stamp of a grant -> its recipients, until it is settled."""
+    totals: str
+    """Hash: outcome:lane and calls:operation:result -> how many there ever were."""
+    ring: str
+    """String: the last hour in cells of ten seconds; see lua/shared/count_outcomes.lua."""
+    log: str
+    """Hash of one field, `log`: what happened to the account; see lua/shared/log_event.lua."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,9 @@ class Keys:
             asks=f"{tag}asks",
             finish_tags=f"{tag}finish_tags",
             grants=f"{tag}grants",
+            totals=f"{tag}totals",
+            ring=f"{tag}ring",
+            log=f"{tag}log",
         )
 
     def turns(self, account: AccountName, lane: Lane) -> TurnKeys:

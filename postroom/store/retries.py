@@ -45,13 +45,13 @@ class Retries:
         numbered = self._store.ask(lambda client: client.hgetall(key))
         return {int(number): reason.decode() for reason, number in numbered.items()}
 
-    def claim(self, campaign_id: CampaignId, codes: Sequence[int]) -> set[int]:
+    def claim(self, campaign_id: CampaignId, codes: Sequence[int], *, by: str = "") -> set[int]:
         """Mark these codes, unless they were marked before; return the retries they belong to.
 
         Raises `UnknownCampaignError`.
         """
         key = self._store.keys.campaign(campaign_id).campaign
-        retries = set(self._store.run("claim_retry", [key], codes))
+        retries = set(self._store.run("claim_retry", [key], [by, *codes]))
         if not retries:
             raise UnknownCampaignError(f"the records of campaign {campaign_id} have expired")
         return retries

@@ -19,7 +19,7 @@ class Submit(Protocol):
     """Submits a campaign with these recipients under a key."""
 
     def __call__(
-        self, campaign: Campaign, recipients: Iterable[Recipient], *, key: str
+        self, campaign: Campaign, recipients: Iterable[Recipient], *, key: str, by: str
     ) -> Submission: ...
 
 
@@ -71,7 +71,7 @@ class Retrier:
     def retriable(self, campaign_id: CampaignId) -> Sequence[Retriable]:
         return list(self._by_code(campaign_id).values())
 
-    def retry(self, campaign_id: CampaignId, wanted: Wanted) -> Sequence[Submission]:
+    def retry(self, campaign_id: CampaignId, wanted: Wanted, *, by: str) -> Sequence[Submission]:
         if not self._campaigns.info(campaign_id).over:
             raise RefusedError(f"campaign {campaign_id} is not over: more may need it yet")
         by_code = self._by_code(campaign_id)
@@ -79,8 +79,8 @@ class Retrier:
         if not codes:
             raise BadInputError(f"nobody of {campaign_id} is {wanted}")
         campaign = _again(Live(self._store).campaign(campaign_id))
-        retries = sorted(self._retries.claim(campaign_id, codes))
-        return [self._one(campaign_id, campaign, number) for number in retries]
+        retries = sorted(self._retries.claim(campaign_id, codes, by=by))
+        return [self._one(campaign_id, campaign, number, by) for number in retries]
 
     def _by_code(self, campaign_id: CampaignId) -> Mapping[int, Retriable]:
         marks, reasons = self._retries.marks(campaign_id), self._retries.reasons(campaign_id)
@@ -95,12 +95,12 @@ class Retrier:
             for code, count in self._retries.counts(campaign_id).items()
         }
 
-    def _one(self, campaign_id: CampaignId, campaign: Campaign, number: int) -> Submission:
+    def _one(self, campaign_id: CampaignId, campaign: Campaign, number: int, by: str) -> Submission:
         """Submit one retry, to all it was begun for: it may have died before it was submitted."""
         marks = self._retries.marks(campaign_id).items()
         codes = {code for code, mark in marks if mark == number}
         people = self._retries.recipients(campaign_id, codes)
-        return self._submit(campaign, people, key=_key(campaign_id, number))
+        return self._submit(campaign, people, key=_key(campaign_id, number), by=by)
 
 
 def _key(campaign_id: CampaignId, number: int) -> str:

@@ -41,6 +41,7 @@ class Submitter:
         key: str | None = None,
         strict: bool = False,
         email_column: str | None = None,
+        by: str = "",
     ) -> Submission:
         where = Source(url=source, strict=strict, email_column=email_column)
         given = Given(recipients=recipients, raw=raw, source=source, email_column=email_column)
@@ -54,7 +55,7 @@ class Submitter:
             shipper.check_room()
             self._drafts.open(campaign_id, campaign, where, key=key or "")
             count = shipper.ship(campaign_id, chunks, key=key or "")
-            self._drafts.seal(campaign_id, pages=count, key=key or "")
+            self._drafts.seal(campaign_id, pages=count, key=key or "", by=by)
 
         self._whole_or_not(campaign_id, key, take_in)
         # Sealed is submitted: when the broker is away, the workers' tick asks for the split.

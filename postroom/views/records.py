@@ -3,6 +3,7 @@
 from postroom import clock
 from postroom.dispatch.accounts import AccountStatus
 from postroom.model import Status
+from postroom.store.event_log import LogEntry
 from postroom.views.processes import Process
 
 Record = dict[str, str | int | float | None]
@@ -65,6 +66,19 @@ def account_record(account: AccountStatus) -> dict[str, object]:
             {"worker": one.worker, "sender": one.sender, "reason": one.reason}
             for one in account.troubles
         ],
+    }
+
+
+def log_record(entry: LogEntry) -> Record:
+    """Return the keys of an entry of `log --json` in their order."""
+    return {
+        "at": _time(entry.at),
+        "last_at": _time(entry.last_at),
+        "count": entry.count,
+        "event": entry.event,
+        "by": entry.by,
+        "detail": entry.detail,
+        "account": entry.account,
     }
 
 

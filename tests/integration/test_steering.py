@@ -106,7 +106,7 @@ def test_resume_lets_the_account_go_before_its_campaign(
         lines = (line["command"] for line in seen)
         said = list(takewhile(lambda line: "that was all" not in line, lines))
     [release_hold] = [at for at, line in enumerate(said) if line.startswith(f"HDEL {budget}")]
-    [steered] = [at for at, line in enumerate(said) if line.endswith(f"{own} resume")]
+    [steered] = [at for at, line in enumerate(said) if f"{own} resume" in line]
     assert release_hold < steered
 
 

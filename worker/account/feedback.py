@@ -1,19 +1,24 @@
 """What this process tells the budgets of its accounts, and what holds them."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from postroom.errors import BudgetExhaustedError, StoreUnavailableError, WorkerUnfitError
-from postroom.model import AccountName, Lane, SenderName
+from postroom.model import AccountName, CampaignId, Lane, SenderName
 from postroom.store.budget import Grant
 from postroom.store.dispatch import Dispatch
+from postroom.store.event_log import EventLog
 from worker.account.poller import AccountPoller
 from worker.account.retrying import RetryingBudget
 from worker.fitness import Fitness
 
 log = structlog.get_logger()
+
+_NOTHING: Final[Mapping[str, int]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +27,23 @@ class AccountFeedback:
 
     budgets: RetryingBudget
     holds: Dispatch
+    log: EventLog
     quota: AccountPoller
     fitness: Fitness
     decrease: float
     refresh_seconds: float
 
-    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
-        """Say what became of a grant."""
-        self.budgets.settle(account, grant, counted=counted, unsent=unsent)
+    def settle(
+        self,
+        account: AccountName,
+        grant: Grant,
+        *,
+        counted: int,
+        unsent: int,
+        brought: Mapping[str, int] = _NOTHING,
+    ) -> None:
+        """Say what became of a grant, and what the call brought."""
+        self.budgets.settle(account, grant, counted=counted, unsent=unsent, brought=brought)
 
     def throttled(self, account: AccountName, grant: Grant, *, refused: int) -> None:
         """SES refused so many recipients of a grant for the rate: send less at once, or slower."""
@@ -50,6 +64,12 @@ class AccountFeedback:
             return
         with suppress(StoreUnavailableError):
             self.holds.hold(account, lane, seconds=wait.seconds, reason=wait.reason)
+            self.log.note_waiting(account, f"{lane}: {wait.reason}")
+
+    def parks(self, campaign_id: CampaignId, reason: str) -> None:
+        """A batch of a campaign is left alone for a while; for its log, where that can be."""
+        with suppress(StoreUnavailableError):
+            self.log.note_parked(campaign_id, reason)
 
     def halt(self, account: AccountName, reason: str) -> None:
         """Nothing is sent on the account until a person resumes it."""

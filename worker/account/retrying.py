@@ -4,7 +4,7 @@
 what it cannot write is in doubt afterwards.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -26,13 +26,21 @@ class RetryingBudget:
     def take(self, account: AccountName, ask: Ask, *, max_wait_seconds: float) -> Grant | Wait:
         return self._waiting(self._budget.take, account, ask, max_wait_seconds=max_wait_seconds)
 
-    def settle(self, account: AccountName, grant: Grant, *, counted: int, unsent: int) -> None:
+    def settle(
+        self,
+        account: AccountName,
+        grant: Grant,
+        *,
+        counted: int,
+        unsent: int,
+        brought: Mapping[str, int],
+    ) -> None:
         """Settle once: a repeat of one that ran could give back what was granted to others.
 
         A grant that is not settled stays counted in full, which errs on the safe side.
         """
         with suppress(StoreUnavailableError):
-            self._budget.settle(account, grant, counted=counted, unsent=unsent)
+            self._budget.settle(account, grant, counted=counted, unsent=unsent, brought=brought)
 
     def withdraw(self, account: AccountName, waiter: str) -> None:
         """Leave the line, once: it forgets who does not come back, a second later."""

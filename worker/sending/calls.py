@@ -30,6 +30,7 @@ from worker.sending.delivery import Call
 from worker.sending.outcome import COUNTED, FAILURES, FAULTS, NEVER_SENT, outcome_of
 from worker.sending.retry import backoff_seconds
 from worker.sending.suppression_check import SuppressionCheck
+from worker.sending.tally import tally
 from worker.sending.work import CompiledCampaign, Work
 from worker.ses.departure import Gate
 from worker.ses.verdict import Kind, Verdict
@@ -80,11 +81,12 @@ class Caller:
             most = places.fit(grant.recipients) if places else grant.recipients
             begun = self._begin(work, grant, chosen[:most], places)
             verdicts = begun.call.deliver(begun.gate)
-            self._settle(work, begun, verdicts)
+            settled = self._settle(work, begun, verdicts)
         kinds = [verdict.kind for verdict in verdicts.values()]
         counted = sum(kind in COUNTED for kind in kinds)
         unsent = grant.recipients - sum(kind not in NEVER_SENT for kind in kinds)
-        self.accounts.settle(route.account, grant, counted=counted, unsent=unsent)
+        brought = tally(route.lane, settled, list(verdicts.values()), bulk=bulk)
+        self.accounts.settle(route.account, grant, counted=counted, unsent=unsent, brought=brought)
         self._observe(work, grant, verdicts)
 
     def _ask(self, work: Work, chosen: int, places: Reservation | None) -> Ask:
@@ -137,7 +139,9 @@ class Caller:
 
         return closed
 
-    def _settle(self, work: Work, begun: _Begun, verdicts: Mapping[int, Verdict]) -> None:
+    def _settle(
+        self, work: Work, begun: _Begun, verdicts: Mapping[int, Verdict]
+    ) -> Sequence[Settled]:
         last = work.claim.parks >= self.retry.max_parks and (
             work.failures + 1 >= self.retry.max_attempts
         )
@@ -155,6 +159,7 @@ class Caller:
         work.open = [*untried, *sorted(again)]
         work.alone |= {at for at, told in verdicts.items() if told.kind is Kind.ONE_BY_ONE}
         work.sent += sum(one.outcome is Outcome.ACCEPTED for one in settled)
+        return settled
 
     def _observe(self, work: Work, grant: Grant, verdicts: Mapping[int, Verdict]) -> None:
         """Act on what the verdicts of one call say beyond its recipients."""

@@ -163,6 +163,7 @@ class Sender:
             work.ended = f"parked: the account is halted: {halt}"
         except KeepsFailingError as fault:
             log.warning("batch.parked", reason=str(fault), seconds=self.park_seconds)
+            self.accounts.parks(work.claim.ref.campaign_id, str(fault))
             wake_seconds, tries_spent = self.park_seconds, True
             work.ended, work.rest_seconds = f"parked: {fault}", self.park_seconds
         except NeedsPersonError as fault:

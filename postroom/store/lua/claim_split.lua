@@ -20,6 +20,7 @@ if (has[6] or '') ~= '' and has[6] ~= ARGV[1] then
   if crashes >= tonumber(ARGV[4]) then
     -- A person who resumes it wants the split tried again.
     redis.call('HSET', campaign, 'halted', ARGV[5], 'split_owner', '', 'split_crashes', 0)
+    log_event(campaign, 'halted', '', ARGV[5])
     return {'HALTED'}
   end
 end

@@ -14,6 +14,9 @@ if has[13] and tonumber(has[13]) > tonumber(redis.call('TIME')[1]) then return {
 if (has[5] or '') == '' then
   local time = redis.call('TIME')
   redis.call('HSET', KEYS[1], 'finished_at', time[1] .. '.' .. string.format('%03d', math.floor(tonumber(time[2]) / 1000)))
+  if has[4] ~= 'cancelled' then  -- Who cancelled it, is told already.
+    log_event(KEYS[1], has[4] == 'expired' and 'expired' or 'finished', '', '', true)
+  end
   redis.call('UNLINK', KEYS[2], KEYS[6], KEYS[9], KEYS[10], KEYS[11])
   for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, has[7] or ARGV[1]) end
 end

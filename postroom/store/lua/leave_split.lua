@@ -5,7 +5,10 @@
 -- Returns  1, or 0 when another producer has taken over
 if redis.call('HGET', KEYS[1], 'split_fence') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'split_owner', '', 'split_until', '0')
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'halted', ARGV[2]) end
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[1], 'halted', ARGV[2])
+  log_event(KEYS[1], 'halted', '', ARGV[2])
+end
 if ARGV[3] then
   redis.call('HSET', KEYS[1], 'invalid', ARGV[3], 'duplicate', ARGV[4], 'cursor', ARGV[5])
 end

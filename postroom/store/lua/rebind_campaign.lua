@@ -1,6 +1,6 @@
 -- rebind_campaign: bind a campaign to another meaning of its sender, if nobody else has meanwhile.
 -- KEYS[1] campaign
--- ARGV     mark that it was bound to, mark of the new meaning, the new meaning in plain
+-- ARGV     mark that it was bound to, mark of the new meaning, the new meaning in plain, by whom
 -- Returns  'BOUND' (also when it was before) · 'OVER' · 'CHANGED'
 local campaign, was, mark = KEYS[1], ARGV[1], ARGV[2]
 
@@ -10,4 +10,5 @@ local bound = has[1] or ''
 if bound == mark then return 'BOUND' end
 if bound ~= was then return 'CHANGED' end
 redis.call('HSET', campaign, 'bound', mark, 'means', ARGV[3])
+log_event(campaign, 'rebound', ARGV[4], '')
 return 'BOUND'

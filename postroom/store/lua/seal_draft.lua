@@ -1,6 +1,6 @@
 -- seal_draft: the recipients are complete: from now on the campaign lives until it is over.
 -- KEYS[1] campaign   KEYS[2] pages
--- ARGV     number of pages
+-- ARGV     number of pages, by whom
 -- Returns  1 (also when it was sealed before), or 0 when the draft or a page of it is gone
 local campaign, pages = KEYS[1], KEYS[2]
 
@@ -13,4 +13,5 @@ local now = string.format('%.3f', tonumber(time[1]) + tonumber(time[2]) / 1e6)
 redis.call('HSET', campaign, 'sealed_at', now, 'pages', ARGV[1])
 redis.call('PERSIST', campaign)
 redis.call('PERSIST', pages)
+log_event(campaign, 'submitted', ARGV[2], '')
 return 1

@@ -5,7 +5,9 @@
 -- is added, and nothing taken off.
 -- KEYS[1]  budget, a hash     KEYS[2]  window, a hash slice -> recipients
 -- KEYS[3]  grants, a hash stamp (slice.number) -> recipients
--- ARGV     stamp of the grant, counted by SES, never sent
+-- KEYS[4]  totals, a hash      KEYS[5]  ring, a string: see shared/count_outcomes.lua
+-- ARGV     stamp of the grant, counted by SES, never sent, then what the call brought: names and
+--          numbers in turn
 -- Returns  recipients used in the window
 local budget, window, grants = KEYS[1], KEYS[2], KEYS[3]
 local stamp, counted, unsent = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -40,4 +42,5 @@ if unsent > 0 then
   local tokens = tonumber(has[4] or '') or 0
   redis.call('HSET', budget, 'tokens', math.max(tokens, math.min(holds, tokens + unsent)))
 end
+count_outcomes(KEYS[4], KEYS[5], now, tonumber(has[5] or '') or 0, {unpack(ARGV, 4)})
 return used

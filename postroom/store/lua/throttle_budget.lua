@@ -4,7 +4,7 @@
 -- Which it is shows by trying: who sends less at once and is soon refused, when SES took less than
 -- before, has a rate that others use, and gets back what went at once. Calls in flight are refused
 -- together: one step a second.
--- KEYS[1]  budget, a hash     ARGV  factor, recipients refused, recipients that were drawn from
+-- KEYS[1]  budget, a hash     KEYS[2]  log, a hash     ARGV  factor, recipients refused, recipients that were drawn from
 --          SES's bucket with the refused call, those included (0: not known)
 -- Returns  the rate allowed now, as a string
 local LOWEST_SHARE = 0.05
@@ -31,6 +31,7 @@ local taken = math.max(1, drawn - refused)
 local since = now - number('throttled_at', 0)
 redis.call('HINCRBY', budget, 'throttled', refused)
 if since < 1 then return tostring(rate) end
+log_event(KEYS[2], 'throttled', '', '')
 
 local elapsed = math.max(0, now - number('at', now))
 local tokens = math.min(0, number('tokens', 0))
