@@ -94,7 +94,8 @@ class EventLog:
 
 
 def _entries(stored: bytes) -> Sequence[LogEntry]:
-    return [_entry(line) for line in stored.decode(errors="replace").splitlines()]
+    lines = stored.decode(errors="replace").split("\n") if stored else []
+    return [_entry(line) for line in lines]
 
 
 def _entry(line: str) -> LogEntry:

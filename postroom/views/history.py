@@ -27,7 +27,7 @@ class History:
         Raises `UnknownCampaignError`.
         """
         own = self._log.campaign(campaign_id)
-        entries = [*own.entries, *_started(own)]
+        entries = [*_started(own), *own.entries]
         if own.account and own.submitted_at:
             befell = _in_time_of(own, self._log.account(own.account))
             entries += [replace(one, account=own.account) for one in befell]
@@ -35,8 +35,8 @@ class History:
 
 
 def _started(own: CampaignLog) -> Iterator[LogEntry]:
-    at = own.started_at
-    if at:
+    # Written to the next millisecond: a campaign of one call would end before it began.
+    if at := min(own.started_at, own.finished_at or own.started_at):
         yield LogEntry(at=at, last_at=at, count=1, event="started", by="", detail="")
 
 
@@ -45,4 +45,4 @@ def _in_time_of(own: CampaignLog, befell: Sequence[LogEntry]) -> Iterator[LogEnt
     before = [one for one in befell if one.at < own.submitted_at]
     if before and (before[-1].event in _LASTING or before[-1].last_at >= own.submitted_at):
         yield before[-1]
-    yield from (one for one in befell if own.submitted_at <= one.at <= ended)
+    yield from (one for one in befell if own.submitted_at <= one.at < ended)
