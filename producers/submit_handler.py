@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from postroom.broker import queues
 from postroom.client import Postroom
 from postroom.errors import BadInputError
 from postroom.ids import same_campaign_id
@@ -27,7 +28,7 @@ class SubmitHandler:
     """Takes campaigns in."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        self._post: Final = Postroom(settings=settings)
+        self._post: Final = Postroom(settings=settings, by=queues.SUBMIT)
         self._drafts: Final = Drafts(store, settings.store)
 
     def submit(self, campaign: Mapping[str, Any], recipients: object, key: str) -> str:

@@ -68,10 +68,10 @@ def test_what_happens_a_thousand_times_is_one_entry(
     began = store.seconds()
     for _ in range(1_000):
         budget.throttled(ACCOUNT, factor=0.9, refused=5)
-        store.pass_time(1.0)
+        store.pass_time(2.0)
     [entry] = log.account(ACCOUNT)
     assert (entry.event, entry.count) == ("throttled", 1_000)
-    assert (entry.at, entry.last_at) == pytest.approx((began, began + 999), abs=0.01)
+    assert (entry.at, entry.last_at) == pytest.approx((began, began + 1_998), abs=0.01)
 
 
 def test_a_storm_of_throttles_is_told_once_a_second(
@@ -163,7 +163,8 @@ def test_the_log_of_a_campaign_goes_with_its_records(
 ) -> None:
     made = campaigns.make(store, settings, 3)
     steering = Campaigns(store, settings.store)
-    steering.pause(made.id, by="ada@desk")
+    for _ in range(2):
+        steering.pause(made.id, by="ada@desk")
     steering.cancel(made.id, by="eve@desk")
     steering.close_pending(made.id)
     entries = [one for one in log.campaign(made.id).entries if one.by]

@@ -39,6 +39,7 @@ sender = "news"
 subject = "Hello {{ name }}"
 text = "Hello {{ name }}"
 """
+LATER = f'send_at = "2040-01-01T00:00:00Z"\n{CAMPAIGN}'
 
 Ran = subprocess.CompletedProcess[str]
 
@@ -211,6 +212,31 @@ def test_rebind_shows_before_it_does(stack: LocalStack, tmp_path: Path) -> None:
     assert "it is over" in one_line(run(stack, "rebind", campaign, "--yes"), 1)
 
 
+def test_log_tells_who_did_what_to_a_campaign(stack: LocalStack, tmp_path: Path) -> None:
+    campaign = submitted(stack, tmp_path, people=3)
+    assert run(stack, "watch", campaign).returncode == 0
+    told = json.loads(run(stack, "log", campaign, "--json").stdout)
+    assert " ".join(told[0]) == "at last_at count event by detail account"
+    own = [one["event"] for one in told if one["account"] is None]
+    assert (own[0], own[-1]) == ("submitted", "finished")
+    shown = run(stack, "log", campaign)
+    assert "3 recipients, 0 invalid, 0 duplicate" in shown.stdout
+    assert shown.stderr == ""
+    for wrong in ([], [campaign, "--account", "local"]):
+        line = one_line(run(stack, "log", *wrong), 2)
+        assert "name a campaign, or an account with --account" in line
+    assert "no campaign c0" in one_line(run(stack, "log", "c0"), 1)
+
+
+def test_who_steers_may_be_named(stack: LocalStack, tmp_path: Path) -> None:
+    campaign = submitted(stack, tmp_path, people=3, campaign=LATER)
+    for command in ("pause", "resume", "cancel"):
+        assert run(stack, command, campaign, "--by", "night shift").returncode == 0
+    told = json.loads(run(stack, "log", campaign, "--json").stdout)
+    steered = [one["event"] for one in told if one["by"] == "night shift"]
+    assert steered == ["paused", "resumed", "cancelled"]
+
+
 def test_an_account_is_shown_paused_and_resumed(stack: LocalStack, tmp_path: Path) -> None:
     [shown] = json.loads(run(stack, "account", "list", "--json").stdout)
     assert (shown["name"], shown["max_send_rate"], shown["quota"]) == ("local", 200, 100_000)
@@ -227,6 +253,9 @@ def test_an_account_is_shown_paused_and_resumed(stack: LocalStack, tmp_path: Pat
     assert "open" in run(stack, "account", "resume", "local").stdout
     assert run(stack, "watch", campaign, "--json").returncode == 0
     assert status(stack, campaign)["accepted"] == 3
+    befell = run(stack, "log", "--account", "local", "--json").stdout
+    steered = [(one["event"], "@" in one["by"]) for one in json.loads(befell) if one["by"]]
+    assert steered == [("paused", True), ("resumed", True)]
     line = one_line(run(stack, "account", "show", "nowhere"), 2)
     assert "no account 'nowhere'; there are: local" in line
 

@@ -105,12 +105,12 @@ def test_the_ambiguous_and_the_expired_when_a_person_says_so(
 def test_an_attempt_that_died_before_its_submit_is_made_whole_by_the_next(
     harness: ClientHarness, client: Postroom, made: PreparedCampaign
 ) -> None:
-    def dies(*_: object, key: str) -> Submission:
+    def dies(*_: object, key: str, by: str) -> Submission:
         raise StoreUnavailableError("away")
 
     retrier = Retrier(made.store, harness.settings.store, dies)
     with pytest.raises(StoreUnavailableError):
-        retrier.retry(made.id, Wanted(rejected="sandbox"))
+        retrier.retry(made.id, Wanted(rejected="sandbox"), by="ada")
     assert {one.retried_by for one in client.retriable(made.id)} == {None}
     # It was begun for three people, so it goes to three.
     [again] = client.retry(made.id, rejected="not verified")

@@ -68,6 +68,20 @@ def test_nothing_is_left_of_another_test_and_a_key_works(postroom):
         assert len(postroom.outbox) == 1
 
 
+def test_who_paused_it_is_told(postroom):
+    made = shop.announce("Autumn", ["ada@example.com"])
+    postroom.client.pause(made, by="night shift")
+    postroom.work()
+    postroom.client.resume(made, by="editor")
+    assert len(postroom.outbox) == 1
+    told = [(one.event, one.by) for one in postroom.client.log(made) if not one.account]
+    assert told[1:] == [
+        ("paused", "night shift"), ("resumed", "editor"),
+        ("split", ""), ("started", ""), ("finished", ""),
+    ]
+    assert postroom.client.account_totals("local")["accepted:bulk"] == 1
+
+
 def test_what_is_paused_waits_and_a_message_goes(postroom):
     made = shop.announce("Autumn", ["ada@example.com"])
     postroom.client.pause(made)
@@ -105,7 +119,7 @@ def service(folder: Path, **tests: str) -> Path:
 def test_a_services_tests_read_the_mails(tmp_path: Path) -> None:
     code, said = run_tests(service(tmp_path, test_shop=TESTS))
     assert code == 0, said
-    assert "3 passed" in said
+    assert "4 passed" in said
 
 
 def test_a_services_tests_may_have_real_processes(tmp_path: Path) -> None:
