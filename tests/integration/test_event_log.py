@@ -150,6 +150,34 @@ def test_totals_and_pace_count_what_was_sent(
     assert [one.event for one in harness.post.log(made.id)][-2:] == ["started", "finished"]
 
 
+def test_throttles_and_a_spent_quota_are_told_of_the_account(
+    post: WorkerHarness, carrier: FakeCarrier, harness: ClientHarness
+) -> None:
+    carrier.end_next_call(Kind.THROTTLED, "above the sending rate")
+    made = post.make(people(10))
+    post.work_off(made)
+    post.allow(quota=10.0)
+    for _ in range(3):
+        waits = post.make(people(10))
+        post.work_off(waits)
+    told = [(one.event, one.detail) for one in harness.post.account_log("main")]
+    assert told == [("throttled", ""), ("waiting", "bulk: quota spent")]
+    assert harness.post.account_totals("main")["throttled:bulk"] == 10
+    befell = [one.event for one in harness.post.log(waits.id) if one.account]
+    assert befell[-1] == "waiting"
+
+
+def test_a_batch_that_keeps_failing_is_told_of_its_campaign(
+    post: WorkerHarness, carrier: FakeCarrier, harness: ClientHarness
+) -> None:
+    carrier.refuse("user0@example.org", Kind.TRANSIENT, "SES had a temporary fault", times=9)
+    made = post.make(people(1))
+    post.work_off(made)
+    own = [one for one in harness.post.log(made.id) if not one.account]
+    assert [one.event for one in own] == ["submitted", "split", "started", "parked"]
+    assert own[-1].detail == "SES had a temporary fault"
+
+
 def test_nobody_is_named_in_any_log(
     post: WorkerHarness, carrier: FakeCarrier, harness: ClientHarness
 ) -> None:
