@@ -39,7 +39,7 @@ sender = "news"
 subject = "Hello {{ name }}"
 text = "Hello {{ name }}"
 """
-LATER = f'send_at = "2040-01-01T00:00:00Z"\n{CAMPAIGN}'
+LATER = f"send_at = 2040-01-01T00:00:00Z\n{CAMPAIGN}"
 
 Ran = subprocess.CompletedProcess[str]
 

@@ -147,4 +147,4 @@ def test_the_wheel_is_enough_in_an_empty_environment(tmp_path: Path) -> None:
     folder = tmp_path / "service"
     code, said = run_tests(service(folder, test_shop=TESTS, test_stack=STACK_TEST), python=python)
     assert code == 0, said
-    assert "4 passed" in said
+    assert "5 passed" in said
