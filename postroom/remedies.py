@@ -9,13 +9,13 @@ START_WORKER: Final = "celery -A worker.app worker"
 START_PRODUCER: Final = "celery -A producers.app worker"
 REPAIR: Final = "postroom doctor --repair"
 
-_NOTHING_SENT: Final = "nothing was sent"
-"""Ends the reason of a halt that came before anything left: what was split stays as it is."""
+MEND_THE_LIST: Final = "nothing was sent; submit a mended list"
+"""Ends the reason of a list refused as a whole: its rows stay as they are, whoever resumes."""
 
 
 def after_halt(campaign_id: CampaignId, reason: str) -> str:
     """Return the command that follows a halt, once its cause is mended."""
-    if reason.endswith(_NOTHING_SENT):
+    if reason.endswith(MEND_THE_LIST):
         return f"postroom cancel {campaign_id}"
     if "instead of" in reason and "has another" in reason:
         return f"postroom rebind {campaign_id}"
@@ -25,8 +25,8 @@ def after_halt(campaign_id: CampaignId, reason: str) -> str:
 def hint_after_halt(campaign_id: CampaignId, reason: str) -> str:
     """Say what to do about a halt, on one line."""
     command = after_halt(campaign_id, reason)
-    if reason.endswith(_NOTHING_SENT):
-        return f"mend the source and submit it again; to be rid of this one: {command}"
+    if reason.endswith(MEND_THE_LIST):
+        return f"to be rid of this one: {command}"
     if command.startswith("postroom rebind"):
         return f"if the new settings are meant: {command}; else mend them, then postroom resume"
     return f"when that is mended: {command}"

@@ -16,6 +16,7 @@ from postroom.intake.rows import Rows
 from postroom.intake.sieve import Sieve, SiftedRecipients
 from postroom.intake.unpacking import unpacked
 from postroom.model import Campaign, Source
+from postroom.remedies import MEND_THE_LIST
 from postroom.store.split import SplitLease
 from postroom.store.suppression import Suppression
 from producers.counters import Counters
@@ -121,7 +122,8 @@ def _refuse(counters: Counters, *, strict: bool, nobody: bool) -> None:
     rows = f"{counters.counts.invalid:,} row{'s' if counters.counts.invalid > 1 else ''}"
     why = f"row {first.row}: {first.reason}"
     if nobody:
-        raise RefusedListError(f"none of {rows} can be mailed: {why}", counters)
+        told = f"none of {rows} can be mailed: {why}; {MEND_THE_LIST}"
+        raise RefusedListError(told, counters)
     if strict:
-        told = f"{rows} cannot be mailed, the first being {why}"
-        raise RefusedListError(f"{told}; strict: nothing was sent; submit a mended list", counters)
+        told = f"{rows} cannot be mailed, the first being {why}; strict: {MEND_THE_LIST}"
+        raise RefusedListError(told, counters)

@@ -13,6 +13,7 @@ import pytest
 from postroom.content.template import Templates
 from postroom.errors import BadInputError
 from postroom.model import BadRow, CampaignId, Recipient, State
+from postroom.remedies import after_halt
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.views.records import status_record
@@ -156,7 +157,11 @@ def test_a_list_of_which_nobody_can_be_mailed_halts_and_tells_every_row(
     campaign_id = ship(harness, b"email\nnobody\nno one\n", strict=strict)
     status = harness.split(campaign_id)
     assert status.state is State.HALTED
-    assert status.reason == "none of 2 rows can be mailed: row 2: no @ in the address"
+    assert status.reason == (
+        "none of 2 rows can be mailed: row 2: no @ in the address; "
+        "nothing was sent; submit a mended list"
+    )
+    assert after_halt(campaign_id, status.reason) == f"postroom cancel {campaign_id}"
     assert (status.totals.total, status.totals.invalid) == (0, 2)
     assert [row.row for row in harness.post.bad_rows(campaign_id)] == [2, 3]
     harness.post.resume(campaign_id)
@@ -232,6 +237,7 @@ def test_strict_halts_with_all_bad_rows_and_lets_nothing_go(harness: ClientHarne
         "2 rows cannot be mailed, the first being row 3002: no @ in the address; "
         "strict: nothing was sent; submit a mended list"
     )
+    assert after_halt(campaign_id, status.reason) == f"postroom cancel {campaign_id}"
     assert [row.row for row in harness.post.bad_rows(campaign_id)] == [3_002, 12_003]
     assert status.totals.invalid == 2
     assert due_now(harness, campaign_id) == 0

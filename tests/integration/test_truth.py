@@ -8,6 +8,7 @@ from postroom.cli.session import Quota
 from postroom.client import Postroom
 from postroom.clock import utc
 from postroom.model import Lane, Message, Outcome, Settled, State, Status
+from postroom.remedies import MEND_THE_LIST
 from postroom.store import presence
 from postroom.store.connection import Store
 from postroom.store.presence import About
@@ -228,7 +229,7 @@ class TestDoctor:
         self, post: WorkerHarness, client: Postroom
     ) -> None:
         made = going(post, 5)
-        post.ledger.halt(made.id, "row 3: no @ in the address; strict: nothing was sent")
+        post.ledger.halt(made.id, f"row 3: no @ in the address; strict: {MEND_THE_LIST}")
         assert self.commands(client) == {f"campaign {made.id}": f"postroom cancel {made.id}"}
 
 
