@@ -49,7 +49,7 @@ def _check_before_start(sender: Any, **_: Any) -> None:
     except UnsafeStoreError as error:
         raise SystemExit(f"producer: {error}") from None
     except StoreUnavailableError as error:
-        log.warning("redis.away", why=str(error))
+        log.warning("redis.away", reason=str(error))
 
 
 @signals.worker_ready.connect
@@ -64,7 +64,7 @@ def _announce(sender: Any, **_: Any) -> None:
     try:
         SenderRegistry(tasks.store()).announce(_settings.senders)
     except StoreUnavailableError as error:
-        log.warning("redis.away", why=str(error))
+        log.warning("redis.away", reason=str(error))
     log.info("producer.ready", senders=sorted(_settings.senders))
 
 

@@ -69,7 +69,7 @@ class Producer:
             lease = self._claim(campaign_id, sender)
             return "nothing to do" if lease is None else self._split(lease, sender, source)
         except NewerFormatError as error:
-            log.warning("split.newer_format", why=str(error))
+            log.warning("split.newer_format", reason=str(error))
             return f"left to others: {error}"
         except NeedsPersonError as error:
             log.warning("campaign.halted", reason=str(error))
@@ -92,7 +92,7 @@ class Producer:
             self._check_sender(sender)
             finished = self._run(lease, source)
         except SplitLostError as error:
-            log.info("split.lost", why=str(error))
+            log.info("split.lost", reason=str(error))
             return "left to others: another producer has taken over"
         except (UnreadableSourceError, BadInputError, UnknownCampaignError) as error:
             read = error.counters if isinstance(error, RefusedListError) else None
@@ -106,7 +106,7 @@ class Producer:
             # It would come again: halted it says so, and a person may resume it. Its words stay
             # out of the log: they may be a piece of the source.
             name, where = type(error).__name__, "".join(format_tb(error.__traceback__))
-            log.error("split.failed", error=name, where=where)
+            log.error("split.failed", reason=name, where=where)
             return self._leave(lease, halted=f"the producer failed ({name}); see its log")
         if finished:
             self._end(lease.campaign_id)
@@ -153,7 +153,7 @@ class Producer:
         try:
             self._splits.leave(lease)
         except StoreUnavailableError as error:
-            log.warning("split.lease_kept", why=str(error))
+            log.warning("split.lease_kept", reason=str(error))
         log.info("split.handed_on")
 
     def _check_sender(self, sender: SenderName) -> None:

@@ -352,6 +352,17 @@ def test_no_address_is_logged() -> None:
     assert wrong == []
 
 
+def test_an_event_says_why_in_one_field_whichever_process_logs_it() -> None:
+    """An alarm on `reason` must see producers too."""
+    other = {"why", "warning", "error", "cause", "message"}
+    wrong = [
+        f"{module.name}:{call.lineno}: {ast.unparse(call)}"
+        for module, call in log_calls()
+        if {keyword.arg for keyword in call.keywords} & other
+    ]
+    assert wrong == []
+
+
 # --- the project -----------------------------------------------------------------------------
 
 

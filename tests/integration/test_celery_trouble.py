@@ -81,14 +81,14 @@ def test_the_visibility_time_out_passes_in_the_middle_of_a_batch(threads: Rig) -
     def age() -> bool:
         for tag in threads.client.zrange(index, 0, -1):
             threads.client.zadd(index, {tag: 0}, xx=True)
-        return '"why": "busy"' in logs(threads) or over(threads, made)
+        return '"reason": "busy"' in logs(threads) or over(threads, made)
 
     threads.ses_settings(latency_ms=1000.0)
     try:
         wait_until(age, "a second copy of a task was refused")
     finally:
         threads.ses_settings(latency_ms=50.0)
-    assert '"why": "busy"' in logs(threads)
+    assert '"reason": "busy"' in logs(threads)
     finish(threads, made)
     assert_everybody_once(threads, made)
 

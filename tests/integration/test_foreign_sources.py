@@ -78,6 +78,6 @@ def test_the_words_of_a_fault_that_nobody_foresaw_are_not_logged(harness: Client
     with capture_logs() as logs:
         leaky.split(campaign_id)
     (failed,) = [one for one in logs if one["event"] == "split.failed"]
-    assert failed["error"] == "KeyError"
+    assert failed["reason"] == "KeyError"
     assert "writing.py" in failed["where"]
     assert SECRET not in str(logs) + harness.post.status(campaign_id).reason

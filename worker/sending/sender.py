@@ -136,7 +136,7 @@ class Sender:
         return Sent(recipients=sent, handed_on=True, ended=f"left to others: {trouble}")
 
     def _not_claimed(self, ref: BatchRef, answer: NotClaimed) -> None:
-        log.info("batch.not_claimed", why=answer.why, detail=answer.detail)
+        log.info("batch.not_claimed", reason=answer.why, detail=answer.detail)
         if answer.why == "poison":
             reason = (
                 f"batch {ref.number} was taken {answer.detail} times by workers that died of it"
