@@ -37,7 +37,12 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared[:-1], structlog.stdlib.ExtraAdder(), redact_addresses],
+            foreign_pre_chain=[
+                *shared[:-1],
+                structlog.stdlib.ExtraAdder(),
+                _without_repetition,
+                redact_addresses,
+            ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _renderer(terminal=sys.stderr.isatty()),
@@ -49,6 +54,14 @@ def set_up(level: str) -> None:
     root.setLevel(level)
     for name in _TELLTALES:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+
+
+def _without_repetition(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep of what Celery says of a task once more in `data` only what its line has not: `args`."""
+    data = event.pop("data", None) if str(event.get("logger")).startswith("celery.") else None
+    if isinstance(data, Mapping) and "args" in data:
+        event["args"] = data["args"]
+    return event
 
 
 def redact_addresses(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

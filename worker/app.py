@@ -57,7 +57,7 @@ def _begin_upkeep(sender: Any, **_: Any) -> None:
     _heartbeats.append(heartbeat)
     threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     threading.Thread(target=worker.maintenance().run, name="upkeep", daemon=True).start()
-    log.info("worker.ready", slots=heartbeat.slots)
+    log.info("worker.ready", slots={lane.value: room for lane, room in heartbeat.slots.items()})
 
 
 @signals.worker_shutting_down.connect

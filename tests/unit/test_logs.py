@@ -54,6 +54,17 @@ def test_addresses_are_taken_out_everywhere(written: io.StringIO) -> None:
     assert "[address]" in written.getvalue()
 
 
+def test_a_line_of_celery_says_a_thing_once(written: io.StringIO) -> None:
+    task = {"id": "7f", "name": "postroom.split", "args": "<campaign c1 'Autumn'>", "kwargs": "{}"}
+    of_celery = logging.getLogger("celery.worker.strategy")
+    of_celery.info("Task %(name)s[%(id)s] received", task, extra={"data": task})
+    logging.getLogger("kombu").info("read", extra={"data": 3})
+    received, other = lines(written)
+    assert received["args"] == "<campaign c1 'Autumn'>"
+    assert "data" not in received
+    assert other["data"] == 3
+
+
 def test_the_name_of_a_celery_worker_is_no_address(written: io.StringIO) -> None:
     logging.getLogger("celery").info("celery@host-1 ready")
     assert lines(written)[0]["event"] == "celery@host-1 ready"
