@@ -52,6 +52,7 @@ def _show(proposed: Rebinding) -> None:
         out.print(f"  From {printable(proposed.new.from_)}, Region {proposed.new.region}")
     elif not proposed.changes:
         out.print(f"{proposed.sender} means the same as when the campaign was split")
+        out.print("  (as the producers have it: start them with the new settings first)")
     for one in proposed.changes:
         out.print(
             Text(f"{one.word}: ", style="bold"),

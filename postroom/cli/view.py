@@ -54,7 +54,7 @@ def block(status: Status, quota_left: str = "") -> RenderableType:
     """The campaign in a few lines, for a terminal."""
     books = status.totals
     lines: list[RenderableType] = [_title(status), _with_figures(_bar(status), books)]
-    lines.append(_outcomes(books))
+    lines.append(_outcomes(status))
     if pace := _pace(status, quota_left):
         lines.append(Text(pace, style="cyan"))
     if status.reason:
@@ -127,9 +127,11 @@ def _with_figures(bar: ProgressBar, books: Totals) -> Table:
     return grid
 
 
-def _outcomes(books: Totals) -> Text:
-    told = [(f"{name} {count(number)}", _MARKED.get(name, "")) for name, number in _counts(books)]
-    return Text(" · ").join(Text(*one) for one in told) or Text("nothing sent yet", style="dim")
+def _outcomes(status: Status) -> Text:
+    counts = _counts(status.totals)
+    told = [(f"{name} {count(number)}", _MARKED.get(name, "")) for name, number in counts]
+    nothing = "nobody to mail" if status.state is State.FINISHED else "nothing sent yet"
+    return Text(" · ").join(Text(*one) for one in told) or Text(nothing, style="dim")
 
 
 def _counted(books: Totals) -> str:

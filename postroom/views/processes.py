@@ -43,7 +43,9 @@ def processes(store: Store) -> list[Process]:
 
     def one(kind: str, name: str, about: About, troubles: Sequence[str]) -> Process:
         odd = [found.what for found in other if found.process == f"{kind} {name}"]
-        return Process(kind=kind, name=name, about=about, troubles=(*odd, *troubles))
+        # A worker that has met a campaign of such a sender says the same itself.
+        once = tuple(dict.fromkeys([*odd, *troubles]))
+        return Process(kind=kind, name=name, about=about, troubles=once)
 
     return [
         *(one("producer", each.name, each.about, ()) for each in producers),

@@ -98,6 +98,7 @@ def test_no_mail_leaves_by_a_worker_whose_sender_has_another_from(
     assert f"has another From for news: {STAGING} instead of {SHOP}" in what
     [odd] = [one for one in rig.post.processes() if one.troubles]
     assert f"worker {odd.name}" == where
+    assert len(odd.troubles) == len(set(odd.troubles))
 
 
 def test_a_message_of_a_service_without_settings_goes_by_the_producers_meaning(

@@ -26,6 +26,10 @@ def in_a_while(seconds: float) -> datetime:
             Sent(recipients=50, of=500, ended="parked: quota spent", rest_seconds=1300),
             "parked: quota spent until 14:36 UTC; sent 50 of 500",
         ),
+        (
+            Sent(ended="parked: quota spent", rest_seconds=86_400),
+            "parked: quota spent until 2026-09-22 14:15 UTC",
+        ),
         (Sent(ended="halted: SES refuses", of=5), "halted: SES refuses"),
         (Sent(ended="left to others: no such sender"), "left to others: no such sender"),
     ],

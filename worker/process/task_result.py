@@ -28,9 +28,14 @@ def told(
 def _first(sent: Sent, utc_in: Callable[[float], datetime]) -> str:
     if not sent.ended:
         return f"sent {sent.recipients:,}"
-    until = ""
-    if sent.rest_seconds > 0:
-        until = f" until {utc_in(sent.rest_seconds):%H:%M} UTC"
+    until = _until(sent.rest_seconds, utc_in) if sent.rest_seconds > 0 else ""
     so_far = f": {sent.recipients:,} of {sent.of:,}" if sent.ended == "slice over" else ""
     others = f"; sent {sent.recipients:,} of {sent.of:,}" if sent.recipients and not so_far else ""
     return f"{sent.ended}{until}{so_far}{others}"
+
+
+def _until(seconds: float, utc_in: Callable[[float], datetime]) -> str:
+    then, today = utc_in(seconds), utc_in(0).date()
+    return (
+        f" until {then:%H:%M} UTC" if then.date() == today else f" until {then:%Y-%m-%d %H:%M} UTC"
+    )
