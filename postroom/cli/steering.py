@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,10 +15,11 @@ from postroom.cli.following import watched
 from postroom.cli.overview import overview
 from postroom.cli.session import Quota, opened
 from postroom.client import Postroom
-from postroom.model import CampaignId
+from postroom.model import CampaignId, State
 from postroom.views.pace import over
 from postroom.views.records import status_record
 
+_MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign.", show_default=False)]
 
 
@@ -35,19 +37,27 @@ def watch(campaign: Id, *, as_json: AsJson = False) -> int:
 
 def campaigns(
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
+    state: Annotated[State | None, typer.Option(help="In this state.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="WORDS", help="Named so.")] = None,
+    key: Annotated[str | None, typer.Option(help="The one that this key names.")] = None,
+    after: Annotated[
+        datetime | None, typer.Option(formats=_MOMENTS, metavar="DATE", help="Created since, UTC.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the newest campaigns."""
+    """List the newest campaigns, or those of them that are looked for."""
+    since = after.replace(tzinfo=UTC) if after else None
     with opened() as post:
-        found = post.list(limit)
+        found = post.list(limit, after=since, state=state, name=name, key=key)
     if as_json:
         say_json([status_record(one) for one in found])
     elif found:
         out = tables()
         out.print(overview(found, width=out.width))
     else:
-        notes().print("no campaigns yet")
+        looked_for = any(one is not None for one in (state, name, key, after))
+        notes().print("no such campaign" if looked_for else "no campaigns yet")
 
 
 def pause(campaign: Id, *, by: By = None, as_json: AsJson = False) -> None:

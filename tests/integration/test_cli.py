@@ -192,6 +192,22 @@ def test_list_shows_the_newest_first(stack: LocalStack, tmp_path: Path) -> None:
     assert newest in run(stack, "list").stdout
 
 
+def test_list_finds_by_name_state_key_and_date(stack: LocalStack, tmp_path: Path) -> None:
+    toml, people = files(tmp_path, people=1, campaign=CAMPAIGN.replace('name = "', 'name = "Odd '))
+    made = run(stack, "submit", toml, "-r", people, "--key", "odd-1", "--wait").stdout.strip()
+
+    def found(*named: str) -> list[str]:
+        return [one["id"] for one in json.loads(run(stack, "list", "--json", *named).stdout)]
+
+    assert found("--name", "odd") == [made]
+    assert found("--key", "odd-1") == [made]
+    assert found("--name", "odd", "--state", "finished", "--after", "2026-01-01") == [made]
+    assert found("--name", "odd", "--state", "halted") == []
+    assert found("--after", "2999-01-01T08:00") == []
+    assert "no such campaign" in run(stack, "list", "--name", "even").stderr
+    assert "--state" in one_line(run(stack, "list", "--state", "lost"), 2)
+
+
 def test_ps_shows_every_process_in_eighty_columns(stack: LocalStack) -> None:
     found = json.loads(run(stack, "ps", "--json").stdout)
     assert {one["kind"] for one in found} == {"producer", "worker"}
