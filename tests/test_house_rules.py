@@ -53,6 +53,7 @@ FLOORS: Mapping[str, int] = {
     "postroom.cli": 8,
 }
 CLIENT_FLOOR = 7
+WORKER_FLOORS = ("ses", "account", "sending", "process")
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,12 @@ def functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef
             yield node
 
 
+def package(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
 def floor(name: str) -> int:
-    head = ".".join(name.split(".")[:2])
-    return FLOORS.get(head, CLIENT_FLOOR)
+    return FLOORS.get(package(name), CLIENT_FLOOR)
 
 
 # --- imports -------------------------------------------------------------------------------
@@ -135,6 +139,46 @@ def test_imports_inside_postroom_point_down() -> None:
         and floor(name) > floor(module.name)
     ]
     assert wrong == []
+
+
+def test_imports_inside_the_worker_point_down() -> None:
+    floors = {f"worker.{name}": at for at, name in enumerate(WORKER_FLOORS)}
+    wrong = [
+        f"{module.name} imports {name}"
+        for module in modules().values()
+        for name in ours(module)
+        if floors.get(package(name), 0) > floors.get(package(module.name), len(floors))
+    ]
+    assert wrong == []
+
+
+def test_the_map_shows_every_part_of_the_shared_package_and_of_the_worker() -> None:
+    drawn = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    parts = [*(ROOT / "postroom").iterdir(), *(ROOT / "worker").glob("*/")]
+    folders = [part.name for part in parts if (part / "__init__.py").exists()]
+    files = [part.stem for part in parts if part.suffix == ".py" and part.stem != "__init__"]
+    assert [name for name in folders if f" {name}/ " not in drawn] == []
+    assert [name for name in files if not re.search(rf"\b{name}\b", drawn)] == []
+
+
+def test_the_glossary_names_classes_that_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(?:[a-z_]+\.)*([A-Z]\w+)(?:\.\w+)?`", text.partition("## Glossary")[2])
+    there = {
+        node.name
+        for m in modules().values()
+        for node in m.tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    assert named
+    assert sorted(set(named) - there) == []
+
+
+def test_a_decision_has_a_date_and_a_status() -> None:
+    for page in (ROOT / "docs" / "decisions").glob("*.md"):
+        title, _, dated = page.read_text(encoding="utf-8").splitlines()[:3]
+        assert title.startswith(f"# {int(page.name[:4])}. "), page.name
+        assert re.match(r"20\d\d-\d\d-\d\d · .*(accepted|superseded)", dated), page.name
 
 
 def test_nobody_but_the_command_imports_the_command() -> None:
