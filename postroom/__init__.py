@@ -5,18 +5,16 @@ What a service needs, each loaded when it is first asked for.
 
 from typing import TYPE_CHECKING
 
+from postroom.version import __version__
+
 if TYPE_CHECKING:
     from postroom.client import Postroom
     from postroom.model import Campaign, Message, Recipient
-
-    __version__: str
 else:
 
     def __getattr__(name):  # noqa: ANN001, ANN202
         from importlib import import_module
 
-        if name == "__version__":
-            return import_module("importlib.metadata").version(__name__)
         if name in __all__:
             home = "postroom.client" if name == "Postroom" else "postroom.model"
             return getattr(import_module(home), name)

@@ -40,6 +40,7 @@ FLOORS: Mapping[str, int] = {
     "postroom.redis_url": 1,
     "postroom.remedies": 1,
     "postroom.settings": 1,
+    "postroom.version": 1,
     "postroom.wire": 1,
     "postroom.broker": 2,
     "postroom.content": 2,

@@ -3,21 +3,13 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from postroom import clock
 from postroom.meaning import mark_of_all, meanings
 from postroom.settings import Settings
 from postroom.store.presence import About
-
-
-def own_version() -> str:
-    """Return the version of Postroom that runs; empty in a checkout that is not installed."""
-    try:
-        return version("postroom")
-    except PackageNotFoundError:
-        return ""
+from postroom.version import __version__
 
 
 class OwnProcess:
@@ -25,7 +17,6 @@ class OwnProcess:
 
     def __init__(self, settings: Settings) -> None:
         self._settings: Final = mark_of_all(meanings(settings))
-        self._version: Final = own_version()
         self._started_at: Final = clock.now()
         self._lock: Final = threading.Lock()
         self._busy = 0
@@ -44,7 +35,7 @@ class OwnProcess:
     def about(self, slots: int) -> About:
         """Return what to announce now, for a process that takes so many tasks at once."""
         return About(
-            version=self._version,
+            version=__version__,
             started_at=self._started_at,
             slots=slots,
             busy=self._busy,

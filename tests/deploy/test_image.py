@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
@@ -11,6 +12,7 @@ from urllib.request import ProxyHandler, build_opener
 import psutil
 import pytest
 
+import postroom
 from postroom.localstack.program import free_port
 from tests.support import image
 from tests.support.redis_server import RedisServer
@@ -85,15 +87,23 @@ class Containers:
         return self._folder / f"{name}.log"
 
 
-@pytest.fixture
+@pytest.fixture(
+    params=[
+        pytest.param(Path(sysconfig.get_path("purelib")), id="packages of the checkout"),
+        pytest.param(None, id="packages by pip", marks=pytest.mark.slow),
+    ]
+)
 def containers(
-    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RedisServer,
 ) -> Iterator[Containers]:
     folder = tmp_path_factory.mktemp("image")
     # pytest's folders are for their owner alone; the image's user must pass through.
     for one in (folder, *folder.parents[:2]):
         one.chmod(0o755)
-    stage = image.build(ROOT / "deploy" / "Dockerfile", context=ROOT, folder=folder)
+    dockerfile = ROOT / "deploy" / "Dockerfile"
+    stage = image.build(dockerfile, context=ROOT, folder=folder, packages=request.param)
     assert {path.name for path in stage.at(".").iterdir()} == PARTS
     redis_server.client.flushall()
     containers = Containers(stage, folder, redis_server.url)
@@ -101,9 +111,8 @@ def containers(
     containers.end()
 
 
-@pytest.mark.slow
 def test_every_process_of_the_image_runs_and_a_campaign_is_sent(containers: Containers) -> None:
-    """One test, as the image takes half a minute to build; .ci/run has it as well."""
+    """One test, as the image takes a while to build."""
     containers.start("simulator", "--port", str(containers.ses), "--rate", "0")
     worker, producer = (start_and_ask(containers, kind) for kind in ("worker", "producer"))
     containers.start("flower")
@@ -113,6 +122,8 @@ def test_every_process_of_the_image_runs_and_a_campaign_is_sent(containers: Cont
     for process in (worker, producer):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
+    said = containers.run("postroom", "--version").stdout
+    assert said == f"postroom {postroom.__version__}\n"
     assert containers.run("nothing").stderr.startswith("usage: entrypoint.sh worker|producer|")
 
 

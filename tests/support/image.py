@@ -15,11 +15,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import distributions
 from pathlib import Path
 
 from postroom import settings
 
 ROOT_USER = "0:0"
+_INSTALLS = re.compile(
+    r"(?P<make>python -m venv) (?P<venv>\S+) && (?P=venv)/bin/pip install --no-cache-dir "
+    r"--require-hashes -r (?P<lock>\S+)"
+)
 _LINKS = ("bin", "sbin", "lib", "lib64")
 _FROM_ETC = ("hosts", "ld.so.cache", "login.defs", "nsswitch.conf", "resolv.conf", "pip.conf")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -47,9 +52,13 @@ def can_be_built() -> bool:
     return bool(shutil.which("unshare")) and subprocess.run(probe, check=False).returncode == 0
 
 
-def build(dockerfile: Path, *, context: Path, folder: Path) -> Stage:
-    """Carry out every step. One that is not known here is an error, never left out."""
-    return _Builder(context, folder).build(dockerfile.read_text(encoding="utf-8"))
+def build(dockerfile: Path, *, context: Path, folder: Path, packages: Path | None = None) -> Stage:
+    """Carry out every step. One that is not known here is an error, never left out.
+
+    With `packages`, the site-packages of an environment that has the same versions and more, what
+    pip would install is taken from there: two seconds in place of half a minute.
+    """
+    return _Builder(context, folder, packages).build(dockerfile.read_text(encoding="utf-8"))
 
 
 def command(
@@ -87,9 +96,10 @@ def _matches(name: str, rule: str) -> bool:
 
 
 class _Builder:
-    def __init__(self, context: Path, folder: Path) -> None:
+    def __init__(self, context: Path, folder: Path, packages: Path | None) -> None:
         self._context = context
         self._folder = folder
+        self._packages = packages
         self._args: dict[str, str] = {}
         self._stages: dict[str, Stage] = {}
         self._now = Stage(folder)
@@ -140,6 +150,10 @@ class _Builder:
             for name, value in settings.environment().items()
             if name.lower().endswith("_proxy") or name.startswith("PIP_")
         }
+        if self._packages and (found := _INSTALLS.fullmatch(rest)):
+            lock = self._now.at(found["lock"]).read_text(encoding="utf-8")
+            _take_over(lock, self._packages, self._now.root, venv=found["venv"])
+            rest = f"{found['make']} --without-pip {found['venv']}"
         words = _inside(self._now, ["/bin/sh", "-c", rest], environ=given)
         ran = subprocess.run(words, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, f"RUN {rest}\n{ran.stdout}{ran.stderr}"
@@ -165,6 +179,24 @@ class _Builder:
     def _filled(self, text: str) -> str:
         known = self._args | self._now.env
         return re.sub(r"\$\{?(\w+)\}?", lambda found: known[found[1]], text)
+
+
+def _take_over(lock: str, packages: Path, root: Path, *, venv: str) -> None:
+    """Copy what a lock pins from one environment into another, with its programs."""
+    inside = Path(root, venv.lstrip("/"))
+    target = inside / "lib" / packages.parent.name / "site-packages"
+    pinned = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock, re.MULTILINE))
+    for name, number in pinned.items():
+        one = next(iter(distributions(name=name, path=[str(packages)])), None)
+        if one is None:
+            continue  # Of another platform or Python: its marker leaves it out.
+        assert one.version == number, f"{name} is {one.version} here, and pinned as {number}"
+        for file in one.files or ():
+            source, to = Path(str(one.locate_file(file))), Path(os.path.normpath(target / file))
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, to)  # Its compiled form goes by the time of its source.
+            if to.parent == inside / "bin":
+                to.write_text(re.sub(r"^#!.*", f"#!{venv}/bin/python", source.read_text()))
 
 
 def _lay_base(root: Path) -> None:
