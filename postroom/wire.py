@@ -23,7 +23,6 @@ LEDGER: Final[Mapping[Outcome, bytes]] = {
 """One readable byte a recipient. `rejected` is FIRST_REASON plus the number of its reason."""
 
 FIRST_REASON: Final = 128
-LAST_REASON: Final = 255
 
 _OUTCOMES: Final = {code[0]: outcome for outcome, code in LEDGER.items()}
 

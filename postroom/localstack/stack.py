@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from postroom import clock, settings
 from postroom.localstack import environment, redis_server, simulator
-from postroom.localstack.kept import held_lock
+from postroom.localstack.data_folder import held_lock
 from postroom.localstack.process_group import ProcessGroup
 from postroom.localstack.program import LocalStackError, Program, free_port
 from postroom.store import presence

@@ -9,34 +9,34 @@ from postroom.store.connection import Store
 class Lock:
     """Held by one owner at most; a holder that died loses it by time.
 
-    Its holder calls `kept` between any two steps, and stops once that says no: somebody else may
+    Its holder calls `renew` between any two steps, and stops once that says no: somebody else may
     have gone on meanwhile. Raises `StoreUnavailableError` when Redis is away.
     """
 
     def __init__(
         self, store: Store, name: str, *, owner: str, lasts_seconds: float, clock: Clock
     ) -> None:
-        """It lapses when it was not kept for `lasts_seconds`."""
+        """It lapses when it was not renewed for `lasts_seconds`."""
         self._store: Final = store
         self._key: Final = store.keys.dispatch(f"lock:{name}")
         self._owner: Final = owner
         self._lasts: Final = lasts_seconds
         self._clock: Final = clock
-        self._kept_at = 0.0
+        self._renewed_at = 0.0
 
     def take(self) -> bool:
         """Take it, unless somebody has it: be it the caller himself, who rests after his work."""
-        self._kept_at = self._clock()
+        self._renewed_at = self._clock()
         lasts_ms = int(self._lasts * 1000)
         return bool(
             self._store.ask(lambda client: client.set(self._key, self._owner, px=lasts_ms, nx=True))
         )
 
-    def kept(self) -> bool:
+    def renew(self) -> bool:
         """Whether it is still the caller's. Cheap: Redis is asked when a part of its time is up."""
-        if self._clock() - self._kept_at < self._lasts / 10:
+        if self._clock() - self._renewed_at < self._lasts / 10:
             return True
-        self._kept_at = self._clock()
+        self._renewed_at = self._clock()
         return self._keep(self._lasts)
 
     def rest(self, seconds: float) -> None:

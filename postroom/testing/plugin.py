@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from postroom.testing.here import PostroomHere
+    from postroom.testing.in_process import PostroomHere
     from postroom.testing.session import Session
     from postroom.testing.stack import PostroomStack
 
@@ -36,7 +36,7 @@ def postroom(
 
     `postroom.client` submits, `postroom.outbox` has the mails; see docs/testing.md.
     """
-    from postroom.testing.ground import replaced
+    from postroom.testing.environment import replaced
 
     replaced(monkeypatch.setenv, monkeypatch.delenv, _postroom_session.environ)
     here = _postroom_session.afresh()
@@ -52,7 +52,7 @@ def postroom_stack(
 ) -> "Iterator[PostroomStack]":
     """The same with real Celery processes, which start for this one test: some seconds."""
     from postroom.localstack.stack import LocalStack, Shape
-    from postroom.testing.ground import clean, replaced, written
+    from postroom.testing.environment import clean, replaced, written
     from postroom.testing.stack import PostroomStack
 
     config = written(tmp_path_factory.mktemp("postroom"), postroom_senders)

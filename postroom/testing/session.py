@@ -10,8 +10,8 @@ from postroom.localstack import environment
 from postroom.localstack.stack import LocalStack, Shape
 from postroom.settings import Settings
 from postroom.store.connection import Store
-from postroom.testing.ground import clean, written
-from postroom.testing.here import PostroomHere
+from postroom.testing.environment import clean, written
+from postroom.testing.in_process import PostroomHere
 from postroom.testing.processes import importable
 from postroom.testing.ses import LocalSes
 

@@ -42,7 +42,7 @@ def test_who_works_longer_than_it_lasts_still_has_it(lock: MakeLock, time: Time)
 
     def worked_on() -> bool:
         time.now += 0.1
-        seen.append((one.kept(), other.take()))
+        seen.append((one.renew(), other.take()))
         return len(seen) > 50  # More than a second, with the pauses of `wait_until`.
 
     wait_until(worked_on, "it has worked for twice as long as the lock lasts")
@@ -54,10 +54,10 @@ def test_who_was_frozen_has_lost_it_and_is_told(lock: MakeLock, time: Time) -> N
     assert one.take()
     wait_until(other.take, "it lapses")
     time.now += 10
-    assert not one.kept()
+    assert not one.renew()
     one.rest(60)
     time.now += 10
-    assert other.kept()
+    assert other.renew()
 
 
 def test_after_the_work_nobody_does_it_again_for_a_while(lock: MakeLock) -> None:

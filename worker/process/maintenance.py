@@ -65,7 +65,7 @@ class Maintenance:
             self._sweep()
 
     def _sweep(self) -> None:
-        for finding in self.janitor.sweep(now=self.redis_seconds(), goes_on=self.sweeping.kept):
+        for finding in self.janitor.sweep(now=self.redis_seconds(), goes_on=self.sweeping.renew):
             event = "janitor.repaired" if finding.broken else "campaign.expires"
             log.info(event, campaign_id=finding.campaign_id, what=finding.what)
         self.janitor.steering.forget_expired()
