@@ -39,7 +39,7 @@ class About:
     busy: int = 0
     """Tasks that it has in hand."""
     settings: str = ""
-    """Mark of what all senders mean in its settings; see `Directory.settings`."""
+    """Mark of what all senders mean in its settings; see `SenderRegistry.settings`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

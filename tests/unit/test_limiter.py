@@ -17,7 +17,7 @@ ASK = Ask(
 )
 
 
-class Purse:
+class ScriptedTokens:
     def __init__(self, *answers: Grant | Wait) -> None:
         self.answers = list(answers)
         self.withdrawn: list[str] = []
@@ -31,7 +31,7 @@ class Purse:
 
 def take(*answers: Grant | Wait, slept: list[float]) -> Grant:
     limiter = Limiter(
-        token_source=Purse(*answers),
+        token_source=ScriptedTokens(*answers),
         sleep=slept.append,
         stopping=lambda: False,
         max_wait_seconds=5.0,
@@ -63,7 +63,7 @@ def test_a_long_or_unknown_wait_is_not_sat_out_with_a_batch_in_hand(
 class TestLeavingTheLine:
     """Whoever stands in the line is reckoned with by all behind: nobody stays there for nothing."""
 
-    def limiter(self, token_source: Purse, *stops: bool) -> Limiter:
+    def limiter(self, token_source: ScriptedTokens, *stops: bool) -> Limiter:
         stopping = iter(stops)
         return Limiter(
             token_source=token_source,
@@ -73,18 +73,20 @@ class TestLeavingTheLine:
         )
 
     def test_when_the_process_stops(self) -> None:
-        token_source = Purse(wait(Why.RATE, 0.5))
+        token_source = ScriptedTokens(wait(Why.RATE, 0.5))
         with pytest.raises(BudgetExhaustedError, match="stopping"):
             self.limiter(token_source, False, True).take(AccountName("main"), ASK)
         assert token_source.withdrawn == [ASK.waiter]
 
     def test_when_others_overtook_for_too_long(self) -> None:
-        token_source = Purse(*[wait(Why.RATE, 4.0)] * 3)
+        token_source = ScriptedTokens(*[wait(Why.RATE, 4.0)] * 3)
         with pytest.raises(BudgetExhaustedError, match="send rate"):
             self.limiter(token_source).take(AccountName("main"), ASK)
         assert token_source.withdrawn == [ASK.waiter]
 
     def test_not_with_a_grant(self) -> None:
-        token_source = Purse(wait(Why.RATE, 0.5), Grant(recipients=1, stamp="1", holds=1, drawn=1))
+        token_source = ScriptedTokens(
+            wait(Why.RATE, 0.5), Grant(recipients=1, stamp="1", holds=1, drawn=1)
+        )
         self.limiter(token_source).take(AccountName("main"), ASK)
         assert token_source.withdrawn == []
