@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -15,11 +15,11 @@ from postroom.cli.following import watched
 from postroom.cli.overview import overview
 from postroom.cli.session import Quota, opened
 from postroom.client import Postroom
+from postroom.errors import BadInputError
 from postroom.model import CampaignId, State
 from postroom.views.pace import over
 from postroom.views.records import status_record
 
-_MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign.", show_default=False)]
 
 
@@ -41,13 +41,13 @@ def campaigns(
     name: Annotated[str | None, typer.Option(metavar="WORDS", help="Named so.")] = None,
     key: Annotated[str | None, typer.Option(help="The one that this key names.")] = None,
     after: Annotated[
-        datetime | None, typer.Option(formats=_MOMENTS, metavar="DATE", help="Created since, UTC.")
+        str | None, typer.Option(metavar="DATE", help="Created since; UTC without an offset.")
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """List the newest campaigns, or those of them that are looked for."""
-    since = after.replace(tzinfo=UTC) if after else None
+    since = _since(after) if after else None
     with opened() as post:
         found = post.list(limit, after=since, state=state, name=name, key=key)
     if as_json:
@@ -58,6 +58,16 @@ def campaigns(
     else:
         looked_for = any(one is not None for one in (state, name, key, after))
         notes().print("no such campaign" if looked_for else "no campaigns yet")
+
+
+def _since(given: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        raise BadInputError(
+            f"--after {given!r}: write 2026-12-24, 2026-12-24T18:00 or 2026-12-24T18:00+01:00"
+        ) from None
+    return found if found.utcoffset() is not None else found.replace(tzinfo=UTC)
 
 
 def pause(campaign: Id, *, by: By = None, as_json: AsJson = False) -> None:

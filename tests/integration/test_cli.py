@@ -206,6 +206,7 @@ def test_list_finds_by_name_state_key_and_date(stack: LocalStack, tmp_path: Path
     assert found("--after", "2999-01-01T08:00") == []
     assert "no such campaign" in run(stack, "list", "--name", "even").stderr
     assert "--state" in one_line(run(stack, "list", "--state", "lost"), 2)
+    assert "write 2026-12-24" in one_line(run(stack, "list", "--after", "yesterday"), 2)
 
 
 def test_ps_shows_every_process_in_eighty_columns(stack: LocalStack) -> None:
