@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from postroom import clock
 from postroom import settings as settings_module
 from postroom.content.address import normal, sendable
-from postroom.errors import PostroomError
+from postroom.messaging import Messaging
 from postroom.model import (
     BadRow,
     Campaign,
     CampaignId,
     Mail,
-    Message,
     Outcome,
     Recipient,
     ReportRow,
@@ -22,7 +21,6 @@ from postroom.model import (
     Submission,
 )
 from postroom.operations import Operations
-from postroom.outgoing import Outgoing, RawMessage
 from postroom.parts import put_together
 from postroom.settings import Settings
 from postroom.submission.retrying import Retriable, Wanted
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from postroom.intake.look import Looked
 
 
-class Postroom(Operations):
+class Postroom(Messaging, Operations):
     """The door for services. Connects when first used; safe to share between threads.
 
     Every method raises `StoreUnavailableError` when Redis is away: wait, then ask again.
@@ -90,38 +88,6 @@ class Postroom(Operations):
             email_column=email_column,
             by=by or self._by,
         )
-
-    def send(
-        self,
-        sender: str,
-        message: Message,
-        recipient: Recipient | Mapping[str, Any] | str,
-        *,
-        key: str | None = None,
-    ) -> Submission:
-        """Send one message past all bulk work that waits. Returns when it is safely queued.
-
-        `status` tells by the id of the answer what became of it; the same `key` again sends
-        nothing. Raises `BadInputError`, and `RefusedError` as `submit` does.
-        """
-        return self._parts.messages.send(sender, message, recipient, key=key)
-
-    def send_many(
-        self, sender: str, messages: Sequence[Outgoing]
-    ) -> Sequence[Submission | PostroomError]:
-        """Send up to 1,000 messages as `send` does, in one round trip.
-
-        Returns an answer for each, in their order: what `send` returns, or the error that it
-        raises for this one. Raises `StoreUnavailableError` when nothing at all was taken in.
-        """
-        return self._parts.messages.send_many(sender, messages)
-
-    def send_raw(self, message: RawMessage, *, key: str | None = None) -> Sequence[Submission]:
-        """Send a whole mail as MIME past all bulk work; returns a message for each recipient.
-
-        The same `key` again sends nothing. Raises as `send` does.
-        """
-        return self._parts.messages.send_raw(message, key=key)
 
     def render(self, campaign: Campaign, recipient: Recipient | Mapping[str, Any] | str) -> Mail:
         """Return the mail that a recipient of a campaign would get. Sends nothing.

@@ -9,6 +9,7 @@ import pytest
 
 from postroom import settings
 from postroom.client import Postroom
+from postroom.localstack import simulator
 from postroom.localstack.stack import LocalStack, Shape
 from postroom.model import CampaignId, Outcome, State
 from tests.support.pages import examples, headings
@@ -72,7 +73,9 @@ def test_a_message_to_one_person_arrives(stack: LocalStack) -> None:
     with Postroom(settings=settings.load(stack.environ)) as post:
         *_, ended = post.watch(CampaignId(sent), 0.1)
         [row] = post.report(ended.id)
-    assert (row.email, row.outcome) == ("ada@example.com", Outcome.ACCEPTED)
+    assert row.outcome is Outcome.ACCEPTED
+    [mail] = simulator.asked(stack.ses_url, "mails?address=ada@example.com")["mails"]
+    assert mail["tags"]["campaign"] == sent.rpartition("-")[0]
 
 
 def test_plain_celery_hands_in_a_campaign(stack: LocalStack, tmp_path: Path) -> None:
