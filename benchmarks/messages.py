@@ -56,12 +56,14 @@ def _measure(name: str, see: Watch, count: int, way: "_Way") -> None:
 def _measure_memory() -> None:
     """Bytes of Redis for each message: while it waits for its account, and after its outcome."""
     with lab(Shape(workers=1, latency_ms=40)) as room, watch(room) as see:
+        _hand_in(room, 5_000, "warm-", _many)  # Connections have buffers: they are no message's.
+        until(lambda: see.accepted_in_all() == 5_000, "all are accepted")
         room.postroom.pause_account("local")
         empty = _used(see)
         _hand_in(room, _MEMORY, "memory-", _many)
         waiting = _used(see) - empty
         room.postroom.resume_account("local")
-        until(lambda: see.accepted_in_all() == _MEMORY, "all are accepted")
+        until(lambda: see.accepted_in_all() == 5_000 + _MEMORY, "all are accepted")
         after = _used(see) - empty
     report(
         "messages_memory",

@@ -11,9 +11,11 @@ from argparse import ArgumentParser
 from dataclasses import replace
 
 from postroom.model import OnAmbiguous
+from tests.chaos import messages
 from tests.chaos.faults import CHILDREN, PROCESSES
+from tests.chaos.plans import Plan
 from tests.chaos.rig import Shape
-from tests.chaos.run import Plan, run
+from tests.chaos.run import run
 
 _SLOW_SES = {"latency_ms": 400.0, "jitter_ms": 150.0}
 
@@ -61,6 +63,14 @@ PLANS = {
             shape=Shape(send_mode="single", **_SLOW_SES),
             longest_pause_seconds=2.0,
         ),
+        Plan(
+            name="messages",
+            recipients=100_000,
+            faults=50,
+            bag=PROCESSES,
+            shape=Shape(**_SLOW_SES),
+            messages_per_second=1_000.0,
+        ),
     )
 }
 
@@ -75,7 +85,8 @@ def main() -> None:
     sys.stdout.write(f"SEED={seed}\n")
     bad = False
     for name in given.runs or PLANS:
-        figures = run(_smaller(PLANS[name], given.share), seed)
+        plan = _smaller(PLANS[name], given.share)
+        figures = messages.run(plan, seed) if plan.messages_per_second else run(plan, seed)
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()
         bad = bad or bool(figures["broken"])

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -15,30 +15,12 @@ from postroom.errors import PostroomError
 from postroom.model import Campaign, CampaignId, OnAmbiguous, SenderName, State
 from tests.chaos.fault_injector import FaultInjector
 from tests.chaos.faults import Fault, draw
+from tests.chaos.plans import Plan
 from tests.chaos.recovery import Recovery
-from tests.chaos.rig import LEASE_SECONDS, Rig, Shape
+from tests.chaos.rig import LEASE_SECONDS, Rig
 from tests.chaos.verdict import judge
 
 _CALL = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One campaign and what is done to it."""
-
-    name: str
-    recipients: int
-    faults: int
-    bag: dict[str, int]
-    shape: Shape
-    on_ambiguous: OnAmbiguous = OnAmbiguous.SKIP
-    producers_killed: int = 0
-    """In the middle of their split, before anything else goes wrong."""
-    batch_size: int = 200
-    longest_pause_seconds: float = 6.0
-    """Between two faults, when the campaign is slower than they are."""
-    calm_seconds: float = 180.0
-    """After the last fault the campaign must be finished within so long."""
 
 
 def run(plan: Plan, seed: int) -> dict[str, Any]:
