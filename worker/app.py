@@ -56,7 +56,8 @@ def _begin_upkeep(sender: Any, **_: Any) -> None:
     heartbeat = worker.heartbeat(sender.controller.concurrency)
     _heartbeats.append(heartbeat)
     threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
-    threading.Thread(target=worker.maintenance().run, name="upkeep", daemon=True).start()
+    for loop in worker.maintenance().loops():
+        threading.Thread(target=loop.run, name=loop.name, daemon=True).start()
     log.info("worker.ready", slots={lane.value: room for lane, room in heartbeat.slots.items()})
 
 

@@ -30,7 +30,7 @@ class Steering:
     def pause(self, campaign_id: CampaignId, *, by: str) -> None:
         _refuse_message(campaign_id, "pause")
         self._campaigns.pause(campaign_id, by=by)
-        self._drop(campaign_id)
+        self._dispatch.drop(campaign_id)
 
     def resume(self, campaign_id: CampaignId, *, by: str) -> None:
         place = place_of(campaign_id)
@@ -50,14 +50,9 @@ class Steering:
     def cancel(self, campaign_id: CampaignId, *, by: str) -> None:
         _refuse_message(campaign_id, "cancel")
         self._campaigns.cancel(campaign_id, by=by)
-        self._drop(campaign_id)
+        self._dispatch.drop(campaign_id)
         self._campaigns.close_pending(campaign_id)
         self._finishing.tell(campaign_id)
-
-    def _drop(self, campaign_id: CampaignId) -> None:
-        info = self._campaigns.info(campaign_id)
-        if info.account:
-            self._dispatch.drop(campaign_id, info.account, info.lane)
 
 
 def _refuse_message(message: CampaignId, what: str) -> None:

@@ -1,6 +1,6 @@
 """What is wrong, and the one command that mends it: `postroom doctor`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from postroom.store import presence
 from postroom.store.connection import Store, check_safety
 from postroom.store.dispatch import SES_FAILS, Dispatch
 from postroom.store.ledger import Ledger
-from postroom.store.live import Live
+from postroom.store.live import Live, LiveCampaign
 from postroom.store.strays import bring_home, strays
 from postroom.views.processes import Differing, others
 
@@ -33,8 +33,16 @@ class Complaint:
     """False: worth knowing, and nothing to mend."""
 
 
+_LOOKS: Final = 5_000
+"""Campaigns that one examination looks at: half a second. The janitor comes by all of them."""
+_LONG_ROUND_SECONDS: Final = 30.0
+
+
 class Doctor:
-    """Looks at everything on Redis. Raises `StoreUnavailableError` when it is away."""
+    """Looks at everything on Redis; of campaigns, at some thousands.
+
+    Raises `StoreUnavailableError` when Redis is away.
+    """
 
     def __init__(self, store: Store, settings: Settings, publisher: Publisher) -> None:
         self._store: Final = store
@@ -52,17 +60,18 @@ class Doctor:
 
     def examine(self) -> list[Complaint]:
         """Return everything that is wrong; changes nothing."""
+        looked = list(self._live.each(most=_LOOKS))
         sections = (
-            *(self._redis, self._strays, self._processes, self._differing),
-            *(self._accounts, self._campaigns),
+            *(self._redis(), self._strays(), self._processes(looked), self._differing()),
+            *(self._accounts(), self._campaigns(looked), self._round(len(looked))),
         )
-        return [complaint for section in sections for complaint in section()]
+        return [complaint for section in sections for complaint in section]
 
     def repair(self) -> list[Repair]:
         """Do what the workers' janitor does, now; return what is no longer wrong after it."""
         bring_home(self._store, queues.CAMPAIGNS)
         swept = self._janitor.sweep(now=self._store.seconds())
-        for campaign in self._live.campaigns():
+        for campaign in self._live.each():
             if campaign.may_send and campaign.open and campaign.route:
                 self._dispatch.wake(campaign.route)
         release(self._dispatch, self._publisher)
@@ -89,8 +98,7 @@ class Doctor:
             )
             yield Complaint(where="broker", what=what, command=remedies.REPAIR)
 
-    def _processes(self) -> Iterator[Complaint]:
-        campaigns = self._live.campaigns()
+    def _processes(self, campaigns: Sequence[LiveCampaign]) -> Iterator[Complaint]:
         if not presence.workers(self._store) and any(
             one.may_send and one.open for one in campaigns
         ):
@@ -122,19 +130,29 @@ class Doctor:
                 if (f"worker {trouble.worker}", _sender(trouble)) not in named:
                     yield _about_trouble(trouble)
 
-    def _campaigns(self) -> Iterator[Complaint]:
+    def _campaigns(self, looked: Sequence[LiveCampaign]) -> Iterator[Complaint]:
         producers = bool(self._producers())
-        for finding in self._janitor.findings(now=self._store.seconds()):
+        for finding in self._janitor.findings(now=self._store.seconds(), campaigns=looked):
             if producers or finding.what != NOBODY_SPLITS:
                 where = f"campaign {finding.campaign_id}"
                 yield Complaint(where=where, what=finding.what, command=remedies.REPAIR)
-        for campaign in self._live.campaigns():
+        for campaign in looked:
             if campaign.halted:
                 yield Complaint(
                     where=f"campaign {campaign.id}",
                     what=f"halted: {campaign.halted}",
                     command=remedies.after_halt(campaign.id, campaign.halted),
                 )
+
+    def _round(self, looked: int) -> Iterator[Complaint]:
+        """Tell how far this look went, and how long the janitor takes for all of them."""
+        live, took = self._live.count(), self._live.round_seconds()
+        if live > looked:
+            what = f"looked at {looked:,} of {live:,} campaigns, longest unseen first"
+            yield Complaint(where="campaigns", what=what, wrong=False)
+        if took is not None and took > _LONG_ROUND_SECONDS:
+            what = f"its last round of the {live:,} campaigns that are not over took {took:.0f} s"
+            yield Complaint(where="janitor", what=what, wrong=False)
 
 
 def _about_account(status: AccountStatus, *, there: bool) -> Iterator[Complaint]:

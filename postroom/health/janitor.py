@@ -5,7 +5,7 @@ person; what died on the way is found here. Every repair may be repeated. The wo
 themselves; `postroom doctor` shows the same by hand.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -82,31 +82,41 @@ class Janitor:
             tell_end=finishing.tell,
         )
 
-    def sweep(self, *, now: float, goes_on: Callable[[], bool] = _always) -> list[Repair]:
+    def sweep(
+        self, *, now: float, goes_on: Callable[[], bool] = _always, most: int | None = None
+    ) -> list[Repair]:
         """Repair whatever is found; return it. `now` is Redis' clock, in Unix seconds.
 
-        `goes_on` is asked before each campaign: once it says no, the rest is somebody else's.
+        Looks at those first that were looked at the longest ago, and at no more than `most`.
+        `goes_on` is asked before each: once it says no, the rest is somebody else's.
         """
         repaired = []
-        for finding in self.findings(now=now, goes_on=goes_on):
-            # Since the look somebody may have steered the campaign or taken the batch, or its
-            # records have expired.
-            with suppress(RefusedError, UnknownCampaignError, LeaseLostError):
-                if finding.repair() is not False:
-                    repaired.append(finding)
+        self.live.begin_step(now=now)
+        for campaign in self.live.each_looked_at(now=now, most=most):
+            if not goes_on():
+                break
+            for finding in self._findings(campaign, now):
+                # Since the look somebody may have steered the campaign or taken the batch, or
+                # its records have expired.
+                with suppress(RefusedError, UnknownCampaignError, LeaseLostError):
+                    if finding.repair() is not False:
+                        repaired.append(finding)
         return repaired
 
-    def findings(self, *, now: float, goes_on: Callable[[], bool] = _always) -> Iterator[Repair]:
-        """Yield what nobody is looking after, one campaign after the other."""
-        for campaign in self.live.each():
-            if not goes_on():
-                return
-            if campaign.exists and not campaign.sealed_at:
-                continue  # A draft: its submitter seals it, or it expires.
-            expires = campaign.steer == "expired" or _time_is_over(campaign, now)
-            for what, repair in self._look_at(campaign, now):
-                normal = expires and what in (_TIME_OVER, _HALF_WAY)
-                yield Repair(campaign_id=campaign.id, what=what, repair=repair, broken=not normal)
+    def findings(
+        self, *, now: float, campaigns: Iterable[LiveCampaign] | None = None
+    ) -> Iterator[Repair]:
+        """Yield what nobody is looking after, of all campaigns or of some; changes nothing."""
+        for campaign in self.live.each() if campaigns is None else campaigns:
+            yield from self._findings(campaign, now)
+
+    def _findings(self, campaign: LiveCampaign, now: float) -> Iterator[Repair]:
+        if campaign.exists and not campaign.sealed_at:
+            return  # A draft: its submitter seals it, or it expires.
+        expires = campaign.steer == "expired" or _time_is_over(campaign, now)
+        for what, repair in self._look_at(campaign, now):
+            normal = expires and what in (_TIME_OVER, _HALF_WAY)
+            yield Repair(campaign_id=campaign.id, what=what, repair=repair, broken=not normal)
 
     def _look_at(
         self, campaign: LiveCampaign, now: float
@@ -125,7 +135,7 @@ class Janitor:
             yield "its end was not written down", partial(self._end, campaign)
         elif campaign.may_send and not campaign.over and _split_overdue(campaign, now):
             yield NOBODY_SPLITS, partial(self._ask_for_split, campaign)
-        if campaign.may_send and campaign.open and campaign.route and not self.line.route(one):
+        if campaign.lost and campaign.route:
             yield "it is not in line for its turn", partial(self.line.wake, campaign.route)
 
     def _lapsed(self, campaign: LiveCampaign) -> list[int]:

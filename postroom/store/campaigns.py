@@ -1,6 +1,6 @@
 """Campaigns that have been submitted: how they stand, and steering them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +32,7 @@ class DispatchInfo:
     batches: int
     split: bool
     key: str
+    send_at: float
     over: bool
     told: bool
     """Whether nobody waits for the task that says that it is over."""
@@ -46,6 +47,7 @@ class DispatchInfo:
             lane=self.lane,
             weight=self.weight,
             batch_size=self.batch_size,
+            send_at=self.send_at,
         )
 
 
@@ -122,13 +124,8 @@ class Campaigns:
             SubmitKeys(self._store, keep_seconds=self._retention).end(
                 info.key, campaign_id, seconds=self._retention
             )
-        self._store.ask(lambda client: client.srem(keys.live, campaign_id))
+        self._store.ask(lambda client: client.zrem(keys.live, campaign_id))
         return True
-
-    def live(self) -> Iterator[CampaignId]:
-        """Yield the campaigns that are not over, and drafts that are about to be sealed."""
-        members = self._store.ask(lambda client: client.smembers(self._store.keys.live))
-        yield from (CampaignId(member.decode()) for member in sorted(members))
 
     def newest(self, limit: int, *, since: float = 0.0, skip: int = 0) -> list[CampaignId]:
         """Return the campaigns created last, newest first, but for the newest `skip`; some may
@@ -187,14 +184,14 @@ class Campaigns:
         """Raises `UnknownCampaignError`."""
         key = self._store.keys.campaign(campaign_id).campaign
         names = ("account", "lane", "weight", "batch_size", "batches", "split", "key")
-        ends = ("finished_at", "on_finish", "told")
+        ends = ("send_at", "finished_at", "on_finish", "told")
         found = self._store.ask(lambda client: client.hmget(key, *names, *ends))
         if found[3] is None:
             raise UnknownCampaignError(f"no campaign {campaign_id}")
         account, lane, weight, batch_size, batches, split, submit_key, *ended = (
             (value or b"").decode() for value in found
         )
-        finished_at, on_finish, told = ended
+        send_at, finished_at, on_finish, told = ended
         return DispatchInfo(
             account=AccountName(account),
             lane=Lane(lane or Lane.BULK),
@@ -203,6 +200,7 @@ class Campaigns:
             batches=int(batches or 0),
             split=split == "1",
             key=submit_key,
+            send_at=float(send_at or 0),
             over=bool(finished_at),
             told=bool(told) or not on_finish,
         )

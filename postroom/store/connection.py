@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,24 +43,41 @@ class Store:
         self.keys: Final = Keys(settings.prefix)
         self.client: Final = _client(settings, client_name)
         self._scripts: Final = cache(self._registered)
+        self._loaded = set[str]()
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
         """Run lua/`script`.lua. Raises `StoreUnavailableError` when Redis cannot."""
         with self._asking():
             return self._scripts(script)(keys=keys, args=args)
 
-    def run_all(self, steps: Sequence[Step], *, remove: tuple[str, str] | None = None) -> None:
-        """Run scripts one after the other, and take a member off a set, in one round trip.
+    def run_all(self, steps: Sequence[Step], *, remove: tuple[str, str] | None = None) -> list[Any]:
+        """Run scripts one after the other, and take a member off a sorted set, in one round trip.
 
-        Raises `StoreUnavailableError`; a part may have been done then.
+        Returns what the scripts answer. Raises `StoreUnavailableError`; a part may have been
+        done then.
         """
         with self._asking():
             pipeline = self.client.pipeline(transaction=False)
+            new = {script for script, _, _ in steps} - self._loaded
+            for script in new:
+                pipeline.script_load(self._scripts(script).script)
             for script, keys, args in steps:
-                self._scripts(script)(keys=keys, args=args, client=pipeline)
+                pipeline.evalsha(self._scripts(script).sha, len(keys), *keys, *args)
             if remove:
-                pipeline.srem(*remove)
-            pipeline.execute()
+                pipeline.zrem(*remove)
+            answers = pipeline.execute(raise_on_error=False)[len(new) :]
+            self._loaded |= new
+            told = [self._answered(step, answer) for step, answer in zip_longest(steps, answers)]
+            return told[: len(steps)]
+
+    def _answered(self, step: Step | None, answer: Any) -> Any:
+        """Return the answer of one step; run it now where Redis has forgotten the script since."""
+        if step and type(answer).__name__ == "NoScriptError":
+            script, keys, args = step
+            return self._scripts(script)(keys=keys, args=args)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def ask(self, command: "Callable[[redis.Redis], Any]") -> Any:
         """Run plain commands. Raises `StoreUnavailableError` when Redis cannot."""
@@ -87,7 +105,7 @@ class Store:
             self.client.connection_pool.disconnect(inuse_connections=False)
             raise
 
-    def _registered(self, name: str) -> Callable[..., Any]:
+    def _registered(self, name: str) -> Any:
         return self.client.register_script(_source(name))
 
     def close(self) -> None:

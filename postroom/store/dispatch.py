@@ -1,32 +1,38 @@
-"""Whose turn it is: campaigns wait here, and only the few batches that the workers have room
-for are released to the broker.
+"""Whose turn it is: mailings wait here, and only the few batches that the workers have room for
+are released to the broker. A mailing is whatever has batches: a campaign, or messages.
 
-All of it is a hint that can be rebuilt: whether a campaign may send, and which of its batches
-are due, is decided in the campaign's own records.
+All of it is a hint that can be rebuilt: whether a mailing may send, and which of its batches are
+due, is decided in its own records. Who cannot go is in no structure that is walked: a mailing
+sleeps until its moment or is gone until it is woken, an account is held until its own.
 
-`turns` (an account and lane): campaign -> recipients sent for its weight · `hold`: nothing goes
-before it expires · `routes`: campaign -> account|lane|weight|batch size · `asleep`: campaign ->
-when it is woken · `wakes`: campaign -> number of its last wake · `clocks`: where the turns stand ·
-`lanes`: every account|lane · `out:LANE`: released batches -> when they count no more ·
-`slots:LANE`: worker -> slots|when that lapses|accounts · `workers`: see presence.py ·
-`limits`: account|lane -> most batches out.
+Two floors, in one slot of Redis. `ready` (a lane): account -> seconds for which it has held slots ·
+`held`: account|lane -> when it may go · `full` (a lane): accounts without room, until room is
+reckoned · `spent`: account|lane -> those seconds, and where a lane stands.
+`line`: account|lane|turn|mailing, in this order; a turn is recipients sent for the weight ·
+`clocks`: mailing -> its turn, and account|lane -> where its turns stand · `asleep`: mailing ->
+when it is woken · `routes`: mailing -> account|lane|weight|batch size · `wakes`: mailing -> its
+last wake.
+`out`, `going` (a lane): released batches -> when they count no more, and how many of each account
+and mailing · `slots`, `room` (a lane): worker -> slots|when that lapses|accounts, and what they
+add up to · `limits`: account|lane -> most batches out · `lanes`: account|lane that ever had work.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
 from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.settings import Settings
-from postroom.store import presence
-from postroom.store.connection import Store
-from postroom.store.handed_out import RECORDS, DueBatches, Route, Turn, leaving, resting
+from postroom.store import presence, turn_steps
+from postroom.store.connection import Step, Store
+from postroom.store.handed_out import DueBatches, Route, Turn, read_turns
 
 __all__ = ["SES_FAILS", "Dispatch", "DueBatches", "Route", "Turn"]
 
 _TICKET_SECONDS: Final = 10
-_LONGEST_REST_MS: Final = 5_000
 _SLOTS_SECONDS: Final = 10
+MOST_TURNS: Final = 64
+"""Turns that one script picks, and sleepers that one wakes: some milliseconds of Redis."""
 
 _UNTOLD: Final = presence.About()
 
@@ -35,7 +41,7 @@ SES_FAILS: Final = "SES fails"
 
 
 class Dispatch:
-    """The turns of all campaigns."""
+    """The turns of all mailings. Raises `StoreUnavailableError` when Redis is away."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         """A released batch that nobody ended counts as out for the length of a lease."""
@@ -45,23 +51,30 @@ class Dispatch:
         self._grace: Final = settings.dispatch.grace_seconds
         self._out: Final = max(1, round(settings.worker.lease_seconds))
 
-    def wake(self, route: Route) -> None:
-        """Put a campaign in line: it has batches that may go. Safe to repeat."""
-        account_lane = f"{route.account}|{route.lane}"
-        self._store.ask(lambda client: client.sadd(self._key("lanes"), account_lane))
-        self._store.run(
-            "wake_campaign",
-            [self._turns(route.account, route.lane), *self._records()],
-            [
-                route.campaign_id,
-                f"{account_lane}|{route.weight:.6f}|{route.batch_size}",
-                account_lane,
-            ],
-        )
+    def wake(self, route: Route, *, within: float = 0.0) -> None:
+        """Put a mailing in line: it has batches that may go. Safe to repeat.
 
-    def drop(self, campaign_id: CampaignId, account: AccountName, lane: Lane) -> None:
-        """Take a campaign out of the line, until it is woken."""
-        self._store.run(*leaving(self._store.keys, campaign_id, account, lane))
+        One that is scheduled, or has something to send `within` so many seconds, sleeps until then.
+        """
+        self._store.run_all([self.waking(route, within=within)])
+
+    def waking(self, route: Route, *, within: float = 0.0) -> Step:
+        """Return the step that `wake` is."""
+        return turn_steps.waking(self._store.keys, route, within=within)
+
+    def wake_sleepers(self) -> tuple[int, float | None]:
+        """Put some of those in line whose moment has come; again while it returns any.
+
+        Returns how many, and the seconds until the next moment, be it that of an account which is
+        held; None: nobody is waited for.
+        """
+        step = turn_steps.waking(self._store.keys, None, sleepers=MOST_TURNS)
+        [[woken, seconds]] = self._store.run_all([step])
+        return int(woken), float(seconds) if seconds else None
+
+    def drop(self, campaign_id: CampaignId) -> None:
+        """Take a mailing out of the line, until it is woken."""
+        self._store.run_all([turn_steps.leaving(self._store.keys, campaign_id)])
 
     def limit(self, account: AccountName, lane: Lane, most: int) -> None:
         """Let at most so many batches of an account and lane be out at once."""
@@ -70,71 +83,77 @@ class Dispatch:
 
     def pick(
         self,
-        account: AccountName,
-        lane: Lane,
         *,
-        at_most: int = 0,
+        at_most: int = MOST_TURNS,
+        own: bool = False,
+        serves: Collection[AccountName] | None = None,
         but: Collection[CampaignId] = (),
+        after: Sequence[Step] = (),
     ) -> list[Turn]:
-        """Take room at the workers for the campaigns whose turn it is; all room, or so much.
+        """Take room at the workers for the mailings whose turn it is: all room, or so much.
 
-        Those that the caller cannot send itself (`but`) keep their turn.
+        Of all accounts, or of those that the caller `serves`; mailings that it cannot send (`but`)
+        keep their turn. One that takes batches for itself (`own`) ends their tickets; others place
+        them. `after` is done before, in the same round trip.
         """
-        flat = self._store.run(
-            "pick_turns",
-            [
-                self._turns(account, lane),
-                self._store.keys.turns(account, lane).hold,
-                self._key(f"out:{lane}"),
-                self._key(f"slots:{lane}"),
-                self._key("routes"),
-                self._key("wakes"),
-                self._key("clocks"),
-                self._key("limits"),
-            ],
-            [f"{account}|{lane}", self._window, uuid4().hex[:12], _TICKET_SECONDS, at_most, *but],
+        step = turn_steps.picking(
+            self._store.keys,
+            window=self._window,
+            ticket=uuid4().hex[:12],
+            lives_seconds=self._out if own else _TICKET_SECONDS,
+            at_most=min(at_most, MOST_TURNS),
+            serves=serves,
+            but=but,
         )
-        tickets: dict[CampaignId, list[str]] = {}
-        wakes: dict[CampaignId, str] = {}
-        for at in range(0, len(flat), 3):
-            campaign_id = CampaignId(flat[at].decode())
-            tickets.setdefault(campaign_id, []).append(flat[at + 1].decode())
-            wakes[campaign_id] = flat[at + 2].decode()
+        return read_turns(self._store.run_all([*after, step])[-1])
+
+    def release(self, *turns: Turn, own: bool = False) -> list[DueBatches]:
+        """Pick the batches of some turns, in one round trip. Each is looked at again after a
+        grace; after a lease where the caller sends it itself.
+        """
+        grace = self._out if own else self._grace
+        steps: list[Step] = []
+        for turn in turns:
+            keys = self._store.keys.campaign(turn.campaign_id)
+            steps.append(("release_batches", [keys.campaign, keys.due], [len(turn.tickets), grace]))
         return [
-            Turn(campaign_id=one, tickets=tuple(held), wakes=wakes[one])
-            for one, held in tickets.items()
+            DueBatches(numbers=tuple(map(int, due)), next_at=float(next_at), name=name.decode())
+            for next_at, name, *due in self._store.run_all(steps)
         ]
 
-    def release(self, turn: Turn) -> DueBatches:
-        """Pick the batches of one turn; each is looked at again after a grace."""
-        keys = self._store.keys.campaign(turn.campaign_id)
-        next_ms, name, *numbers = self._store.run(
-            "release_batches", [keys.campaign, keys.due], [len(turn.tickets), self._grace]
-        )
-        due = tuple(map(int, numbers))
-        return DueBatches(numbers=due, next_ms=int(next_ms), name=name.decode())
+    def do(self, steps: Sequence[Step]) -> None:
+        """Do what `waking`, `ending` and `placing` returned, in one round trip."""
+        if steps:
+            self._store.run_all(steps)
 
-    def place(self, route: Route | None, turn: Turn, due: DueBatches, lane: Lane) -> None:
-        """Say which tickets became batches; let a campaign with nothing due rest."""
-        members = [route.member(number) for number in due.numbers] if route else []
+    def place(self, released: Iterable[tuple[Turn, DueBatches]]) -> None:
+        """Say which tickets became batches; let mailings with nothing due rest."""
+        self.do([step for turn, due in released for step in self.placing(turn, due)])
+
+    def placing(self, turn: Turn, due: DueBatches) -> list[Step]:
+        """Return the steps that `place` is, for one turn."""
+        members = [turn.route.member(number) for number in due.numbers]
         members += [""] * (len(turn.tickets) - len(members))
         pairs = [part for pair in zip(turn.tickets, members, strict=True) for part in pair]
-        self._store.run("place_out", [self._key(f"out:{lane}")], [self._out, *pairs])
+        keys = self._store.keys
+        steps = [turn_steps.placing(keys, turn.route.lane, self._out, pairs)]
         if len(due.numbers) < len(turn.tickets):
-            account = AccountName(turn.tickets[0].split("|")[0])
-            rest = due.next_ms if due.next_ms < 0 else min(due.next_ms, _LONGEST_REST_MS)
-            keys, one, wakes = self._store.keys, turn.campaign_id, turn.wakes
-            self._store.run(*resting(keys, one, account, lane, wakes=wakes, rest_ms=rest))
+            one, until = turn.campaign_id, due.next_at
+            steps.append(turn_steps.resting(keys, one, wakes=turn.wakes, until=until))
+        return steps
 
     def began(self, route: Route, ref: BatchRef) -> None:
         """A batch is taken up: it is out, also when its message came twice or very late."""
         member = route.member(ref.number)
-        self._store.run("begin_turn", self._turn_keys(route), [member, ref.campaign_id, self._out])
+        self._store.run_all([turn_steps.beginning(self._store.keys, route, member, self._out)])
 
     def ended(self, route: Route, ref: BatchRef, *, sent: int) -> None:
         """A released batch has come back, after `sent` recipients."""
-        member = route.member(ref.number)
-        self._store.run("end_turn", self._turn_keys(route), [member, ref.campaign_id, sent])
+        self._store.run_all([self.ending(route, route.member(ref.number), sent=sent)])
+
+    def ending(self, route: Route, member: str, *, sent: int) -> Step:
+        """Return the step that `ended` is, for a batch or for the ticket of one."""
+        return turn_steps.ending(self._store.keys, route, member, self._out, sent)
 
     def hold(self, account: AccountName, lane: Lane, *, seconds: float, reason: str) -> None:
         """Release nothing of an account and lane for so long.
@@ -142,18 +161,18 @@ class Dispatch:
         Somebody looks again after two readings of the account: a hold that was written just
         after `let_go`, by whoever had not heard yet, ends by itself. `held` tells the real end.
         """
-        key = self._store.keys.turns(account, lane).hold
-        until, stands = self._store.seconds() + seconds, self.held(account, lane)
-        if stands and stands[1] > until:
-            return  # One answer an account: what it waits for longer is still to come.
-        stored = f"{until:.3f}|{reason}"
-        lasts_ms = max(1, int(min(seconds, self._longest_hold) * 1000))
-        self._store.ask(lambda client: client.set(key, stored, px=lasts_ms))
+        if seconds <= 0:
+            return
+        look = min(seconds, self._longest_hold)
+        step = turn_steps.holding(
+            self._store.keys, account, lane, seconds=seconds, look_seconds=look, reason=reason
+        )
+        self._store.run_all([step])
 
     def release_hold(self, account: AccountName) -> None:
         """End what holds an account: it may send more than before."""
-        keys = [self._store.keys.turns(account, lane).hold for lane in Lane]
-        self._store.ask(lambda client: [client.delete(key) for key in keys])
+        keys = self._store.keys
+        self._store.run_all([turn_steps.holding(keys, account, lane) for lane in Lane])
 
     def held(self, account: AccountName, lane: Lane) -> tuple[str, float] | None:
         """Return why nothing of an account and lane goes, and until when (Unix seconds)."""
@@ -165,9 +184,10 @@ class Dispatch:
         return reason, float(until)
 
     def waiting(self, account: AccountName, lane: Lane) -> int:
-        """Count the campaigns in line, each message being one of its own."""
-        key = self._turns(account, lane)
-        return int(self._store.ask(lambda client: client.zcard(key)))
+        """Count the mailings in line."""
+        first, last = f"[{account}|{lane}|", f"({account}|{lane}}}"
+        key = self._key("line")
+        return int(self._store.ask(lambda client: client.zlexcount(key, first, last)))
 
     def announce(
         self,
@@ -185,7 +205,9 @@ class Dispatch:
         settings, `troubles` what keeps it from the others, `about` what else there is to know of
         it. One round trip.
         """
-        keys = [self._key("workers"), *(self._key(f"slots:{lane}") for lane in slots)]
+        keys = [self._key("workers")]
+        for lane in slots:
+            keys += [self._key(f"slots:{lane}"), self._key(f"room:{lane}")]
         told = presence.told(serving, accounts, troubles, about)
         self._store.run(
             "announce_worker",
@@ -195,32 +217,23 @@ class Dispatch:
 
     def retire(self, worker: str) -> None:
         """A worker takes no more batches."""
-        keys = [self._key("workers"), *(self._key(f"slots:{lane}") for lane in Lane)]
-        self._store.ask(lambda client: [client.hdel(key, worker) for key in keys])
-
-    def sleepers(self) -> list[Route]:
-        """Campaigns whose rest is over."""
-        now = self._store.seconds()
-        ids: list[bytes] = self._store.ask(
-            lambda client: client.zrangebyscore(self._key("asleep"), "-inf", now)
+        keys = ["workers", *(f"slots:{lane}" for lane in Lane)]
+        room = [self._key(f"room:{lane}") for lane in Lane]
+        self._store.ask(
+            lambda client: [
+                *(client.hdel(self._key(key), worker) for key in keys),
+                client.delete(*room),
+            ]
         )
-        return [route for one in ids if (route := self.route(CampaignId(one.decode())))]
 
     def route(self, campaign_id: CampaignId) -> Route | None:
-        """Return how a campaign's batches reach the workers; None when it is not in line."""
+        """Return how a mailing's batches reach the workers; None when it neither is in line nor
+        sleeps.
+        """
         stored: bytes | None = self._store.ask(
             lambda client: client.hget(self._key("routes"), campaign_id)
         )
-        if stored is None:
-            return None
-        account, lane, weight, size = stored.decode().split("|")
-        return Route(
-            campaign_id=campaign_id,
-            account=AccountName(account),
-            lane=Lane(lane),
-            weight=float(weight),
-            batch_size=int(size),
-        )
+        return Route.read(campaign_id, stored.decode()) if stored else None
 
     def lanes(self) -> Sequence[tuple[AccountName, Lane]]:
         """Every account and lane that ever had work, transactional first."""
@@ -231,16 +244,6 @@ class Dispatch:
             ((AccountName(account), Lane(lane)) for account, lane in pairs),
             key=lambda pair: (order[pair[1]], pair[0]),
         )
-
-    def _turn_keys(self, route: Route) -> list[str]:
-        turns = self._turns(route.account, route.lane)
-        return [self._key(f"out:{route.lane}"), turns, self._key("routes")]
-
-    def _turns(self, account: AccountName, lane: Lane) -> str:
-        return self._store.keys.turns(account, lane).turns
-
-    def _records(self) -> list[str]:
-        return [self._key(name) for name in RECORDS]
 
     def _key(self, name: str) -> str:
         return self._store.keys.dispatch(name)

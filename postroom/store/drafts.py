@@ -96,7 +96,8 @@ class Drafts:
 
         Raises `DraftGoneError` when the key has been taken over.
         """
-        self._store.ask(lambda client: client.sadd(self._store.keys.live, campaign_id))
+        now, key_of_live = self._store.seconds(), self._store.keys.live
+        self._store.ask(lambda client: client.zadd(key_of_live, {campaign_id: now}, nx=True))
         if key and not self._keys.hold(key, campaign_id):
             raise DraftGoneError(f"key {key!r}: another submit has taken it over")
 

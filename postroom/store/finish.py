@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from postroom.model import AccountName, CampaignId, Lane
-from postroom.store import handed_out, submit_keys
+from postroom.model import CampaignId
+from postroom.store import submit_keys, turn_steps
 from postroom.store.connection import Step, Store
 
 
@@ -31,14 +31,13 @@ class Finisher:
         self,
         campaign_id: CampaignId,
         account: str = "",
-        lane: str = "",
+        _lane: str = "",
         key: str = "",
         waits: str = "",
     ) -> None:
         steps: list[Step] = []
         if account:
-            name, of = AccountName(account), Lane(lane or Lane.BULK)
-            steps.append(handed_out.leaving(self._store.keys, campaign_id, name, of))
+            steps.append(turn_steps.leaving(self._store.keys, campaign_id))
         if waits:  # A service is told first: it stays live and keeps its key until then.
             self._store.run_all(steps)
             return

@@ -81,10 +81,8 @@ class AccountKeys:
 
 @dataclass(frozen=True, slots=True)
 class TurnKeys:
-    """Whose turn it is on one account and lane."""
+    """What stands in the way of one account and lane."""
 
-    turns: str
-    """Sorted set: campaign -> recipients sent, divided by its weight."""
     hold: str
     """String: nothing is released before this expires; until when, and why."""
 
@@ -137,10 +135,10 @@ class Keys:
 
     def turns(self, account: AccountName, lane: Lane) -> TurnKeys:
         tag = f"{self.prefix}{{dispatch}}:{account}:{lane}:"
-        return TurnKeys(turns=f"{tag}turns", hold=f"{tag}hold")
+        return TurnKeys(hold=f"{tag}hold")
 
     def dispatch(self, name: str) -> str:
-        """`routes`, `asleep`, `wakes`, ...: see store/dispatch.py."""
+        """`line`, `routes`, `asleep`, ...: see store/dispatch.py."""
         return f"{self.prefix}{{dispatch}}:{name}"
 
     def accounts(self, name: str) -> str:
@@ -163,8 +161,8 @@ class Keys:
 
     @property
     def live(self) -> str:
-        """Set: campaigns that are not over yet."""
-        return f"{self.prefix}live"
+        """Sorted set: mailing that is not over yet -> when the janitor looked at it last."""
+        return f"{self.prefix}living"
 
     @property
     def streams(self) -> str:

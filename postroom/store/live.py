@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from postroom.errors import UnknownCampaignError
 from postroom.model import AccountName, Campaign, CampaignId, Lane
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 _FIELDS: Final = (
     *("batch_size", "account", "lane", "weight", "steer", "halted", "sealed_at"),
-    *("split", "split_until", "not_after", "pending", "sending"),
+    *("split", "split_until", "send_at", "not_after", "pending", "sending"),
 )
 
 _AT_ONCE: Final = 500
+
+_LATE_SECONDS: Final = 1.0
+"""Batches are put off and mailings put to sleep in two steps, so that they differ for a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,21 @@ class LiveCampaign:
     not_after: float | None
     pending: int
     sending: int
+    in_line: bool
+    """Whether the dispatcher knows it: it is in line, or sleeps."""
+    wakes_at: float | None
+    """When it sleeps no longer; None when it does not sleep."""
+    due_at: float | None
+    """When its first batch is due; None when it has none."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it may go and nobody will see to it in time: a wake was lost."""
+        if not (self.may_send and self.open and self.route):
+            return False
+        if self.wakes_at is None or self.due_at is None:
+            return not self.in_line
+        return self.wakes_at > max(self.due_at, self.route.send_at) + _LATE_SECONDS
 
     @property
     def may_send(self) -> bool:
@@ -77,14 +95,56 @@ class Live:
         self._store: Final = store
 
     def campaigns(self) -> list[LiveCampaign]:
+        """Return all of them; n may be tens of thousands."""
         return list(self.each())
 
-    def each(self) -> Iterator[LiveCampaign]:
-        """Yield all of them, some hundreds read at a time."""
-        members: set[bytes] = self._store.ask(lambda client: client.smembers(self._store.keys.live))
-        ids = sorted(CampaignId(one.decode()) for one in members)
+    def each(self, *, most: int | None = None) -> Iterator[LiveCampaign]:
+        """Yield those first that the janitor has not looked at for the longest; at most so many.
+
+        Some hundreds are read at a time.
+        """
+        for page in self._pages(most):
+            yield from self._look(page)
+
+    def each_looked_at(self, *, now: float, most: int | None = None) -> Iterator[LiveCampaign]:
+        """Yield them as `each` does, and note that they were looked at `now` (Unix seconds)."""
+        for page in self._pages(most):
+            yield from self._look(page)
+            self._looked(dict.fromkeys(map(str, page), now))
+
+    def _looked(self, seen: dict[str, float]) -> None:
+        key = self._store.keys.live
+        self._store.ask(lambda client: client.zadd(key, seen, xx=True))
+
+    def begin_step(self, *, now: float) -> None:
+        """Note, before a step of the janitor, whether it has been round since it began the last
+        round: whether all were looked at since.
+        """
+        live, kept = self._store.keys.live, self._store.keys.dispatch("round")
+        oldest, began = self._store.ask(
+            lambda client: (client.zrange(live, 0, 0, withscores=True), client.hget(kept, "began"))
+        )
+        last = float(began or 0)
+        if not oldest or oldest[0][1] >= last:
+            took = f"{now - last:.3f}" if began else ""
+            noted = ["began", f"{now:.6f}", "took", took]
+            self._store.ask(lambda client: client.hset(kept, items=noted))
+
+    def round_seconds(self) -> float | None:
+        """Return how long the janitor's last full round took; None when it never went round."""
+        kept = self._store.keys.dispatch("round")
+        took: bytes | None = self._store.ask(lambda client: client.hget(kept, "took"))
+        return float(took) if took else None
+
+    def count(self) -> int:
+        return int(self._store.ask(lambda client: client.zcard(self._store.keys.live)))
+
+    def _pages(self, most: int | None) -> Iterator[list[CampaignId]]:
+        key, last = self._store.keys.live, -1 if most is None else most - 1
+        members: list[bytes] = self._store.ask(lambda client: client.zrange(key, 0, last))
+        ids = [CampaignId(one.decode()) for one in members]
         for at in range(0, len(ids), _AT_ONCE):
-            yield from self._look(ids[at : at + _AT_ONCE])
+            yield ids[at : at + _AT_ONCE]
 
     def campaign(self, campaign_id: CampaignId) -> Campaign:
         """Return a campaign as it was submitted.
@@ -116,7 +176,7 @@ class Live:
     def is_live(self, campaign_id: CampaignId) -> bool:
         """Whether nobody has put a campaign away yet."""
         key = self._store.keys.live
-        return bool(self._store.ask(lambda client: client.sismember(key, campaign_id)))
+        return bool(self._store.ask(lambda client: client.zscore(key, campaign_id) is not None))
 
     def once(self, what: str, *, seconds: float) -> bool:
         """Whether the caller is the first to ask for `what` in so many seconds."""
@@ -127,16 +187,35 @@ class Live:
         return bool(taken)
 
     def _look(self, ids: Sequence[CampaignId]) -> list[LiveCampaign]:
-        def read(client: "redis.Redis") -> list[list[bytes | None]]:
+        keys = self._store.keys
+
+        def read(client: "redis.Redis") -> list[Any]:
             pipeline = client.pipeline(transaction=False)
+            pipeline.hmget(keys.dispatch("routes"), ids)
+            pipeline.zmscore(keys.dispatch("asleep"), list[str](ids))
             for one in ids:
-                pipeline.hmget(self._store.keys.campaign(one).campaign, _FIELDS)
+                own = keys.campaign(one)
+                pipeline.hmget(own.campaign, _FIELDS)
+                pipeline.zrange(own.due, 0, 0, withscores=True)
             return list(pipeline.execute())
 
-        return list(map(_live_campaign, ids, self._store.ask(read)))
+        routes, asleep, *found = self._store.ask(read)
+        return [
+            _live_campaign(one, facts, first_due, in_line=bool(route), wakes_at=wakes_at)
+            for one, route, wakes_at, facts, first_due in zip(
+                ids, routes, asleep, found[::2], found[1::2], strict=True
+            )
+        ]
 
 
-def _live_campaign(campaign_id: CampaignId, found: Sequence[bytes | None]) -> LiveCampaign:
+def _live_campaign(
+    campaign_id: CampaignId,
+    found: Sequence[bytes | None],
+    first_due: Sequence[tuple[bytes, float]],
+    *,
+    in_line: bool,
+    wakes_at: float | None,
+) -> LiveCampaign:
     has = {name: (value or b"").decode() for name, value in zip(_FIELDS, found, strict=True)}
     return LiveCampaign(
         id=campaign_id,
@@ -150,6 +229,9 @@ def _live_campaign(campaign_id: CampaignId, found: Sequence[bytes | None]) -> Li
         not_after=float(has["not_after"]) if has["not_after"] else None,
         pending=int(has["pending"] or 0),
         sending=int(has["sending"] or 0),
+        in_line=in_line,
+        wakes_at=wakes_at,
+        due_at=first_due[0][1] if first_due else None,
     )
 
 
@@ -162,4 +244,5 @@ def _route(campaign_id: CampaignId, has: dict[str, str]) -> Route | None:
         lane=Lane(has["lane"]),
         weight=float(has["weight"] or 1),
         batch_size=int(has["batch_size"]),
+        send_at=float(has["send_at"] or 0),
     )

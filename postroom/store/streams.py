@@ -197,5 +197,6 @@ class Streams:
         segment = segment_id(stream.id, number.decode())
         keys = self._store.keys
         self._store.ask(lambda client: client.sadd(keys.streams, stream.id))
-        self._store.ask(lambda client: client.sadd(keys.live, segment))
+        now = self._store.seconds()
+        self._store.ask(lambda client: client.zadd(keys.live, {segment: now}, nx=True))
         return str(number.decode())

@@ -11,7 +11,7 @@ from postroom.client import Postroom
 from postroom.dispatch.release import take_one
 from postroom.model import CampaignId, Mail, State
 from postroom.settings import Settings
-from postroom.store.connection import Store
+from postroom.store.connection import Step, Store
 from postroom.store.live import Live
 from postroom.testing.outbox import outbox_of
 from postroom.testing.ses import LocalSes
@@ -87,8 +87,10 @@ class PostroomHere:
         for campaign in self._live.campaigns():
             if campaign.may_send and campaign.open and campaign.route:
                 self._worker.dispatch.wake(campaign.route)
-        while ref := take_one(self._worker.dispatch, serves=self._worker.fitness.serves):
-            self._worker.send_batch(ref)
+        dispatch, after = self._worker.dispatch, list[Step]()
+        while taken := take_one(dispatch, serves=self._worker.fitness.serving(), after=after):
+            self._worker.send_batch(taken.ref)
+            after = [dispatch.ending(taken.route, taken.ticket, sent=0)]
 
     def _goes_on(self, campaign_id: CampaignId) -> bool:
         return self.client.status(campaign_id).state in (State.SPLITTING, State.SENDING)

@@ -12,6 +12,7 @@ from postroom.model import AccountName, BatchRef, CampaignId, Lane
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch, Route, Turn
+from postroom.store.handed_out import MAY_NOT_SEND
 from tests.support import campaigns
 from tests.support.campaigns import ACCOUNT, PreparedCampaign
 from tests.support.redis_clock import ClockedStore
@@ -41,13 +42,20 @@ def make(store: Store, settings: Settings, dispatch: Dispatch) -> Make:
 
 
 def let_out(line: Dispatch, lane: Lane = Lane.BULK, account: AccountName = ACCOUNT) -> list[str]:
-    """Release all there is room for; the campaign of each batch, in order."""
+    """Release all there is room for; the mailing of each batch on an account and lane, in order."""
     out: list[str] = []
-    for turn in line.pick(account, lane):
-        due = line.release(turn)
-        line.place(line.route(turn.campaign_id), turn, due, lane)
-        out += [turn.campaign_id] * len(due.numbers)
+    turns = line.pick(serves=[account])
+    found = list(zip(turns, line.release(*turns), strict=True))
+    line.place(found)
+    for turn, due in found:
+        if turn.route.lane is lane:
+            out += [turn.campaign_id] * len(due.numbers)
     return out
+
+
+def sleepers(line: Dispatch) -> int:
+    """Wake those whose moment has come; return how many."""
+    return line.wake_sleepers()[0]
 
 
 def out(store: Store, lane: Lane = Lane.BULK) -> int:
@@ -66,7 +74,7 @@ class TestRoom:
     def test_nothing_goes_without_workers(self, dispatch: Dispatch, make: Make) -> None:
         make()
         dispatch.retire("worker")
-        assert dispatch.pick(ACCOUNT, Lane.BULK) == []
+        assert dispatch.pick() == []
 
     def test_only_as_much_as_they_have_slots(
         self, dispatch: Dispatch, make: Make, store: Store
@@ -94,7 +102,7 @@ class TestRoom:
         self, dispatch: Dispatch, make: Make
     ) -> None:
         first, second = make(), make()
-        picked = dispatch.pick(ACCOUNT, Lane.BULK, but=[first.id])
+        picked = dispatch.pick(but=[first.id])
         assert {turn.campaign_id for turn in picked} == {second.id}
         assert sum(len(turn.tickets) for turn in picked) == 4
 
@@ -125,9 +133,9 @@ class TestRoom:
         self, dispatch: Dispatch, make: Make
     ) -> None:
         made = make(100)
-        turn = Turn(campaign_id=made.id, tickets=tuple(map(str, range(3))), wakes="1")
+        turn = Turn(route=made.route, tickets=tuple(map(str, range(3))), wakes="1")
         with ThreadPoolExecutor(8) as pickers:
-            dues = list(pickers.map(lambda _: dispatch.release(turn).numbers, range(20)))
+            dues = list(pickers.map(lambda _: dispatch.release(turn)[0].numbers, range(20)))
         numbers = [number for due in dues for number in due]
         assert sorted(numbers) == list(made.numbers)
 
@@ -136,8 +144,8 @@ class TestRoom:
     ) -> None:
         make()
         store.stop_the_clock()
-        dispatch.pick(ACCOUNT, Lane.BULK)
-        assert dispatch.pick(ACCOUNT, Lane.BULK) == []
+        dispatch.pick()
+        assert dispatch.pick() == []
         key = store.keys.dispatch("out:bulk")
         lapses = [
             score - store.seconds() for _, score in store.client.zrange(key, 0, -1, withscores=True)
@@ -159,12 +167,17 @@ class TestRoom:
         assert len(let_out(dispatch)) == 4
 
     def test_of_a_worker_lapses_with_its_announcement(
-        self, dispatch: Dispatch, make: Make, store: Store
+        self, dispatch: Dispatch, make: Make, store: ClockedStore
     ) -> None:
         make()
-        store.client.hset(
-            store.keys.dispatch("slots:bulk"), "dead", f"100|{store.seconds() - 1:.3f}"
-        )
+        store.stop_the_clock()
+        dispatch.announce("dead", {Lane.BULK: 100})
+        dispatch.drop(make(2).id)
+        store.pass_time(5)
+        dispatch.announce("worker", {Lane.BULK: 4, Lane.TRANSACTIONAL: 4})
+        dispatch.pick(serves=[OTHER])
+        assert store.client.hget(store.keys.dispatch("room:bulk"), "all") == b"104"
+        store.pass_time(5.001)
         assert len(let_out(dispatch)) == 4
         assert not store.client.hexists(store.keys.dispatch("slots:bulk"), "dead")
 
@@ -180,8 +193,10 @@ class TestRoom:
         make()
         urgent = make(lane=Lane.TRANSACTIONAL)
         dispatch.announce("worker", {Lane.BULK: 3, Lane.TRANSACTIONAL: 4})
-        assert len(let_out(dispatch)) == 3
-        assert let_out(dispatch, Lane.TRANSACTIONAL) == [urgent.id] * 4
+        turns = dispatch.pick()
+        counts = [(turn.route.lane, len(turn.tickets)) for turn in turns]
+        assert counts == [(Lane.TRANSACTIONAL, 4), (Lane.BULK, 3)]
+        assert turns[0].campaign_id == urgent.id
         assert dispatch.lanes()[0] == (ACCOUNT, Lane.TRANSACTIONAL)
 
 
@@ -247,7 +262,7 @@ class TestTurns:
     def test_are_not_gained_by_a_rest(self, dispatch: Dispatch, make: Make, store: Store) -> None:
         one, other = make(400), make(400)
         self.shares(store, dispatch, [one, other], rounds=5)
-        dispatch.drop(one.id, ACCOUNT, Lane.BULK)
+        dispatch.drop(one.id)
         self.shares(store, dispatch, [other], rounds=10)
         dispatch.wake(one.route)
         counts = self.shares(store, dispatch, [one, other], rounds=5)
@@ -281,6 +296,123 @@ class TestTurns:
         assert all(counts[one.id] == 1 for one in small)
 
 
+class TestAccounts:
+    def test_take_turns_by_the_time_for_which_they_hold_slots(
+        self, dispatch: Dispatch, make: Make, store: ClockedStore
+    ) -> None:
+        """A slow account holds a slot for ten times as long as another, and gets a tenth of the
+        batches: an equal part of the room.
+        """
+        slow, fast = make(400), make(400, account=OTHER)
+        routes = {one.id: one.route for one in (slow, fast)}
+        store.stop_the_clock()
+        dispatch.announce("worker", {Lane.BULK: 1, Lane.TRANSACTIONAL: 1})
+        counts: Counter[str] = Counter()
+        for _ in range(44):
+            [turn] = dispatch.pick(own=True)
+            counts[turn.campaign_id] += 1
+            store.pass_time(2.0 if turn.campaign_id == slow.id else 0.2)
+            dispatch.announce("worker", {Lane.BULK: 1, Lane.TRANSACTIONAL: 1})
+            dispatch.do([dispatch.ending(routes[turn.campaign_id], turn.tickets[0], sent=2)])
+        assert counts.total() == 44
+        assert 3 <= counts[slow.id] <= 6
+
+    def test_alternate_where_they_are_alike(self, dispatch: Dispatch, make: Make) -> None:
+        for name in ("a", "b", "c", "d"):
+            make(400, account=AccountName(name))
+        dispatch.announce("worker", {Lane.BULK: 16, Lane.TRANSACTIONAL: 16})
+        turns = dispatch.pick()
+        assert [len(turn.tickets) for turn in turns] == [4, 4, 4, 4]
+
+    def test_one_that_comes_late_starts_where_the_others_are(
+        self, dispatch: Dispatch, make: Make
+    ) -> None:
+        dispatch.announce("worker", {Lane.BULK: 60, Lane.TRANSACTIONAL: 60})
+        make(400)
+        assert len(dispatch.pick(at_most=30)[0].tickets) == 30
+        make(400, account=OTHER)
+        counts = {turn.route.account: len(turn.tickets) for turn in dispatch.pick(at_most=20)}
+        assert 9 <= counts[ACCOUNT] <= 11
+
+    def test_that_cannot_go_are_asked_once_and_come_back_with_room(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
+        made = [make(8, account=AccountName(f"a{number}")) for number in range(3)]
+        ready = store.keys.dispatch("ready:bulk")
+        dispatch.hold(AccountName("a0"), Lane.BULK, seconds=60, reason="quota spent")
+        dispatch.limit(AccountName("a1"), Lane.BULK, 1)
+        dispatch.announce("worker", {Lane.BULK: 40, Lane.TRANSACTIONAL: 40})
+        [first, last] = dispatch.pick()
+        assert len(first.tickets) == 1
+        assert [one.decode() for one in store.client.zrange(ready, 0, -1)] == ["a2"]
+        # What is left of the room is no account's but the one that has no limit.
+        assert len(last.tickets) == 39
+        dispatch.do([dispatch.ending(made[1].route, first.tickets[0], sent=2)])
+        dispatch.release_hold(AccountName("a0"))
+        assert store.client.zcard(ready) == 3
+
+    def test_without_room_have_some_when_a_worker_comes(
+        self, dispatch: Dispatch, make: Make
+    ) -> None:
+        make(400)
+        dispatch.announce("worker", {Lane.BULK: 4}, serving=[OTHER])
+        assert dispatch.pick() == []
+        dispatch.announce("second", {Lane.BULK: 2}, serving=[ACCOUNT])
+        [turn] = dispatch.pick()
+        assert len(turn.tickets) == 2
+
+    def test_that_the_picker_does_not_serve_keep_their_turn(
+        self, dispatch: Dispatch, make: Make
+    ) -> None:
+        make()
+        other = make(account=OTHER)
+        [turn] = dispatch.pick(at_most=1, serves=[OTHER])
+        assert turn.campaign_id == other.id
+        [turn] = dispatch.pick(at_most=1)
+        assert turn.route.account == ACCOUNT
+
+    def test_a_thousand_of_them_cost_a_pick_no_more_than_two(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
+        """Counted in commands: on a shared machine the time says nothing."""
+        made = make(400)
+        dispatch.announce("worker", {Lane.BULK: 900, Lane.TRANSACTIONAL: 900})
+        few = _commands(store, lambda: dispatch.pick(at_most=1))
+        for number in range(1000):
+            account = AccountName(f"a{number}")
+            one = replace(made.route, campaign_id=CampaignId(f"c{number}"), account=account)
+            dispatch.wake(one)
+            if number % 2:
+                dispatch.hold(account, Lane.BULK, seconds=60, reason="the rate")
+        many = _commands(store, lambda: dispatch.pick(at_most=1))
+        assert many <= few + 2
+
+
+class TestRoundTrips:
+    def test_the_end_of_a_batch_makes_room_for_the_pick_in_the_same_one(
+        self, dispatch: Dispatch, make: Make, store: Store, settings: Settings
+    ) -> None:
+        """Also by a process that runs the one script for the first time, or lost both."""
+        made = make()
+        dispatch.announce("worker", {Lane.BULK: 1})
+        [turn] = dispatch.pick(own=True)
+        for flushed in (False, True):
+            other = Dispatch(Store(settings.redis), settings)
+            if flushed:
+                store.client.script_flush()
+            [turn] = other.pick(own=True, after=[other.ending(made.route, turn.tickets[0], sent=2)])
+        assert out(store) == 1
+
+    def test_of_what_a_forgotten_script_was_to_do_nothing_is_left_out(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
+        made = make()
+        let_out(dispatch)
+        store.client.script_flush()
+        dispatch.do([dispatch.ending(made.route, made.route.member(0), sent=2)])
+        assert out(store) == 3
+
+
 class TestRest:
     def test_a_campaign_with_nothing_due_leaves_the_line_until_it_is_woken(
         self, dispatch: Dispatch, make: Make
@@ -290,19 +422,19 @@ class TestRest:
         for number in made.numbers:
             dispatch.ended(made.route, made.ref(number), sent=2)
         assert let_out(dispatch) == []
-        assert dispatch.pick(ACCOUNT, Lane.BULK) == []
+        assert dispatch.pick() == []
         dispatch.wake(made.route)
-        assert len(dispatch.pick(ACCOUNT, Lane.BULK)) == 1
+        assert len(dispatch.pick()) == 1
 
     def test_one_that_was_woken_meanwhile_stays(self, dispatch: Dispatch, make: Make) -> None:
         made = make()
         made.set(steer="paused")
-        [turn] = dispatch.pick(ACCOUNT, Lane.BULK)
-        due = dispatch.release(turn)
-        assert (due.numbers, due.next_ms) == ((), -2)
+        [turn] = dispatch.pick()
+        [due] = dispatch.release(turn)
+        assert (due.numbers, due.next_at) == ((), MAY_NOT_SEND)
         made.set(steer="")
         dispatch.wake(made.route)
-        dispatch.place(made.route, turn, due, Lane.BULK)
+        dispatch.place([(turn, due)])
         assert len(let_out(dispatch)) == 4
 
     def test_one_that_was_dropped_and_woken_meanwhile_stays(
@@ -310,12 +442,12 @@ class TestRest:
     ) -> None:
         made = make()
         made.set(steer="paused")
-        [turn] = dispatch.pick(ACCOUNT, Lane.BULK)
-        due = dispatch.release(turn)
-        dispatch.drop(made.id, ACCOUNT, Lane.BULK)
+        [turn] = dispatch.pick()
+        [due] = dispatch.release(turn)
+        dispatch.drop(made.id)
         made.set(steer="")
         dispatch.wake(made.route)
-        dispatch.place(made.route, turn, due, Lane.BULK)
+        dispatch.place([(turn, due)])
         assert len(let_out(dispatch)) == 4
 
     def test_one_that_waits_for_its_time_sleeps(
@@ -325,23 +457,84 @@ class TestRest:
         store.stop_the_clock()
         made.set(send_at=store.seconds() + 0.2)
         assert let_out(dispatch) == []
-        assert dispatch.sleepers() == []
-        store.pass_time(0.201)  # Redis keeps it to the millisecond.
-        assert dispatch.sleepers() == [made.route]
-        dispatch.wake(made.route)
-        assert dispatch.sleepers() == []
+        assert dispatch.wake_sleepers() == (0, pytest.approx(0.2, abs=0.001))
+        store.pass_time(0.199)
+        assert sleepers(dispatch) == 0
+        store.pass_time(0.001)
+        assert sleepers(dispatch) == 1
+        assert dispatch.wake_sleepers() == (0, None)
         assert len(let_out(dispatch)) == 4
 
-    def test_no_rest_is_longer_than_a_few_seconds(
+    def test_a_scheduled_one_sleeps_to_its_moment_and_costs_no_turn(
+        self, dispatch: Dispatch, store: ClockedStore, settings: Settings
+    ) -> None:
+        store.stop_the_clock()
+        moment = store.seconds() + 3600
+        made = campaigns.make(store, settings, 4, batch_size=2)
+        made.set(send_at=moment)
+        scheduled = replace(made.route, send_at=moment)
+        dispatch.wake(scheduled)
+        assert dispatch.pick() == []
+        assert dispatch.waiting(ACCOUNT, Lane.BULK) == 0
+        until = store.client.zscore(store.keys.dispatch("asleep"), made.id)
+        assert until == pytest.approx(moment, abs=1e-5)
+        dispatch.wake(scheduled)
+        store.pass_time(3599.9)
+        dispatch.announce("worker", {Lane.BULK: 4, Lane.TRANSACTIONAL: 4})
+        assert sleepers(dispatch) == 0
+        store.pass_time(0.2)
+        assert sleepers(dispatch) == 1
+        assert len(let_out(dispatch)) == 2
+
+    def test_thousands_of_sleepers_are_woken_in_bounded_steps(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
+        route = make(2).route
+        moment = store.seconds() + 0.2
+        for number in range(150):
+            one = replace(route, campaign_id=CampaignId(f"c{number}"), send_at=moment)
+            dispatch.wake(one)
+        wait_until(lambda: store.seconds() > moment, "their moment comes")
+        woken = [sleepers(dispatch) for _ in range(4)]
+        assert woken == [64, 64, 22, 0]
+        assert dispatch.waiting(ACCOUNT, Lane.BULK) == 151
+
+    def test_what_comes_back_early_wakes_it_early(
         self, dispatch: Dispatch, make: Make, store: ClockedStore
     ) -> None:
-        """A batch may come back early; and nobody tells the line of it."""
-        made = make()
+        """All is released and it sleeps for a grace; one batch is parked for less."""
+        made = make(4)
         store.stop_the_clock()
-        made.set(send_at=store.seconds() + 3600)
+        assert len(let_out(dispatch)) == 2
+        assert let_out(dispatch) == []
+        [rest] = [dispatch.wake_sleepers()[1]]
+        assert rest == pytest.approx(60, abs=0.01)
+        dispatch.wake(made.route, within=5)
+        assert dispatch.wake_sleepers()[1] == pytest.approx(5, abs=0.01)
+        dispatch.wake(made.route, within=50)
+        assert dispatch.wake_sleepers()[1] == pytest.approx(5, abs=0.01)
+
+    def test_it_wakes_when_the_lease_of_a_batch_is_over_that_was_taken_up(
+        self, dispatch: Dispatch, make: Make, store: ClockedStore
+    ) -> None:
+        made = make(4)
+        store.stop_the_clock()
         let_out(dispatch)
-        until = store.client.zscore(store.keys.dispatch("asleep"), made.id)
-        assert until - store.seconds() == pytest.approx(5, abs=0.001)
+        assert let_out(dispatch) == []
+        dispatch.began(made.route, made.ref(0))
+        assert dispatch.wake_sleepers()[1] == pytest.approx(30, abs=0.01)
+
+    def test_one_that_is_over_leaves_no_trace_even_when_it_is_woken_once_more(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
+        """A worker that still had a batch of it brings its rest in line again."""
+        made = make()
+        made.set(steer="cancelled")
+        dispatch.drop(made.id)
+        dispatch.wake(made.route)
+        assert let_out(dispatch) == []
+        for name in ("routes", "wakes", "clocks"):
+            assert not store.client.hexists(store.keys.dispatch(name), made.id)
 
     def test_one_whose_records_are_gone_leaves_no_trace(
         self, dispatch: Dispatch, make: Make, store: Store
@@ -350,13 +543,14 @@ class TestRest:
         store.client.delete(*store.keys.campaign(made.id).all())
         assert let_out(dispatch) == []
         assert dispatch.route(made.id) is None
-        assert dispatch.sleepers() == []
+        assert dispatch.wake_sleepers() == (0, None)
         assert out(store) == 0
+        assert store.client.hgetall(store.keys.dispatch("going:bulk")) == {}
 
     def test_dropped_it_leaves_no_trace(self, dispatch: Dispatch, make: Make, store: Store) -> None:
         made = make()
-        dispatch.drop(made.id, ACCOUNT, Lane.BULK)
-        assert dispatch.pick(ACCOUNT, Lane.BULK) == []
+        dispatch.drop(made.id)
+        assert dispatch.pick() == []
         for name in ("routes", "wakes", "clocks"):
             assert not store.client.hexists(store.keys.dispatch(name), made.id)
 
@@ -429,19 +623,21 @@ class TestGrace:
             settings, dispatch=msgspec.structs.replace(settings.dispatch, grace_seconds=0.2)
         )
         line, made = Dispatch(store, quick), make(4)
-        [turn] = line.pick(ACCOUNT, Lane.BULK)
-        first = line.release(turn)
-        assert first.numbers == (0, 1)
-        assert line.release(turn).numbers == ()
+        [turn] = line.pick()
+        assert line.release(turn)[0].numbers == (0, 1)
+        assert line.release(turn)[0].numbers == ()
         store.pass_time(0.201)  # Redis keeps it to the millisecond.
         assert _due(made)
-        assert set(line.release(turn).numbers) == {0, 1}
+        assert set(line.release(turn)[0].numbers) == {0, 1}
 
-    def test_says_when_the_next_one_is_due(self, dispatch: Dispatch, make: Make) -> None:
+    def test_says_when_the_next_one_is_due(
+        self, dispatch: Dispatch, make: Make, store: Store
+    ) -> None:
         make(4)
-        [turn] = dispatch.pick(ACCOUNT, Lane.BULK)
+        [turn] = dispatch.pick()
         dispatch.release(turn)
-        assert 50_000 < dispatch.release(turn).next_ms <= 60_001
+        [due] = dispatch.release(turn)
+        assert 50 < due.next_at - store.seconds() <= 60.001
 
     def test_what_was_begun_goes_before_what_was_not(
         self, dispatch: Dispatch, make: Make, store: Store
@@ -450,8 +646,8 @@ class TestGrace:
         keys = store.keys.campaign(one.id)
         lapsed = {"7": store.seconds() - 1, "8": store.seconds() - 2}
         store.client.zadd(keys.due, lapsed)
-        [turn] = dispatch.pick(ACCOUNT, Lane.BULK)
-        assert dispatch.release(turn).numbers == (8, 7, 0, 1)
+        [turn] = dispatch.pick()
+        assert dispatch.release(turn)[0].numbers == (8, 7, 0, 1)
 
 
 def _due(made: PreparedCampaign) -> bool:
@@ -459,7 +655,15 @@ def _due(made: PreparedCampaign) -> bool:
 
 
 def _in_line(store: Store) -> list[bytes]:
-    return store.client.zrange(store.keys.turns(ACCOUNT, Lane.BULK).turns, 0, -1)
+    found = store.client.zrange(store.keys.dispatch("line"), 0, -1)
+    return [member.rpartition(b"|")[2] for member in found]
+
+
+def _commands(store: Store, act: Callable[[], object]) -> int:
+    """Count the commands of one act, those within scripts too."""
+    before = store.client.info("stats")["total_commands_processed"]
+    act()
+    return int(store.client.info("stats")["total_commands_processed"] - before)
 
 
 def _age(store: Store, key: str, seconds: float) -> None:

@@ -208,7 +208,8 @@ class TestSegments:
         ]
         segments = sorted({place(one).segment for one in ids})
         assert len(segments) == 2
-        assert set(segments) <= {one.decode() for one in store.client.smembers(store.keys.live)}
+        live = store.client.zrange(store.keys.live, 0, -1)
+        assert set(segments) <= {one.decode() for one in live}
         totals = [
             int(store.client.hget(store.keys.campaign(one).campaign, "total")) for one in segments
         ]

@@ -11,6 +11,7 @@ from postroom.model import Lane
 from postroom.settings import Settings
 from postroom.store.connection import Store
 from postroom.store.presence import workers
+from tests.support.campaigns import ACCOUNT
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.waiting import wait_until
 from tests.support.worker_harness import WorkerHarness, quick
@@ -28,26 +29,25 @@ def hanging(
 ) -> Maintenance:
     """The same upkeep with a sweep that hangs at its first campaign."""
 
-    def goes_on() -> bool:
+    def look() -> None:
         seen.append(name)
         stuck.wait(30)
-        return True
 
-    steering = replace(maintenance.janitor, live=_Each(maintenance.janitor.live, goes_on))
-    return replace(maintenance, janitor=steering)
+    janitor = replace(maintenance.janitor, live=_Each(maintenance.janitor.live, look))
+    return replace(maintenance, sweep=replace(maintenance.sweep, janitor=janitor))
 
 
 class _Each:
     """The live campaigns, with a look before each of them."""
 
-    def __init__(self, live: object, look: Callable[[], bool]) -> None:
+    def __init__(self, live: object, look: Callable[[], None]) -> None:
         self._live, self._look = live, look
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._live, name)
 
-    def each(self) -> object:
-        for campaign in self._live.each():
+    def each_looked_at(self, **how: object) -> object:
+        for campaign in self._live.each_looked_at(**how):
             self._look()
             yield campaign
 
@@ -59,12 +59,30 @@ def test_slots_are_announced_while_the_house_keeping_hangs(
     seen: list[str] = []
     beat = post.worker.heartbeat(4)
     maintenance = hanging(post.worker.maintenance(), stuck, seen, "one")
-    threads = [threading.Thread(target=one.run, daemon=True) for one in (beat, maintenance)]
+    loops = (beat, *maintenance.loops())
+    threads = [threading.Thread(target=one.run, daemon=True) for one in loops]
     for thread in threads:
         thread.start()
     wait_until(lambda: seen, "the sweep hangs")
     store.client.delete(store.keys.dispatch("slots:bulk"), store.keys.dispatch("workers"))
     wait_until(lambda: workers(store), "they are announced again", seconds=5)
+    stuck.set()
+    post.stopping.ask()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_what_sleeps_is_woken_while_the_sweep_hangs(
+    post: WorkerHarness, store: Store, stuck: threading.Event
+) -> None:
+    made, seen = post.make(2), list[str]()
+    maintenance = hanging(post.worker.maintenance(), stuck, seen, "one")
+    threads = [threading.Thread(target=one.run, daemon=True) for one in maintenance.loops()]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: seen, "the sweep hangs")
+    post.dispatch.wake(replace(made.route, send_at=store.seconds() + 0.1))
+    wait_until(lambda: post.dispatch.waiting(ACCOUNT, Lane.BULK), "it is in line", seconds=5)
     stuck.set()
     post.stopping.ask()
     for thread in threads:
@@ -87,7 +105,7 @@ def test_a_beat_is_one_round_trip(post: WorkerHarness, store: Store) -> None:
     before = store.client.info("stats")["total_commands_processed"]
     post.worker.heartbeat(4).beat()
     after = store.client.info("stats")["total_commands_processed"]
-    inside = 1 + 2 + 1 + 2  # TIME, slots, presence, lengths: within the script.
+    inside = 1 + 4 + 1 + 2  # TIME, slots, presence, lengths: within the script.
     assert after - before <= 2 + inside
 
 
@@ -101,11 +119,11 @@ def test_two_sweeps_never_run_the_same_list(
         hanging(post.worker.maintenance(), stuck, seen, "one"),
         hanging(other.worker.maintenance(), stuck, seen, "other"),
     ]
-    first = threading.Thread(target=sweeps[0].tick, daemon=True)
+    first = threading.Thread(target=sweeps[0].sweep.step, daemon=True)
     first.start()
     wait_until(lambda: seen, "one sweeps")
     with suppress(TimeoutError):
-        sweeps[1].tick()
+        sweeps[1].sweep.step()
     assert seen == ["one"]
     stuck.set()
     first.join(10)

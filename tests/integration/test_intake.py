@@ -224,7 +224,7 @@ def test_a_campaign_with_nobody_to_mail_is_finished_at_once(
     assert (status.state, status.finished_at is None) == (State.FINISHED, False)
     client, keys = harness.store.client, harness.store.keys.campaign(campaign_id)
     assert 0 < client.ttl(keys.campaign) <= harness.settings.store.retention_seconds
-    assert client.smembers(harness.store.keys.live) == set()
+    assert client.zcard(harness.store.keys.live) == 0
 
 
 def test_strict_halts_with_all_bad_rows_and_lets_nothing_go(harness: ClientHarness) -> None:

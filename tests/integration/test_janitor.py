@@ -105,7 +105,7 @@ class TestEnd:
         harness.line.wake(made.route)
         harness.send(made, 0)
         made.set(finished_at="")
-        store.client.sadd(store.keys.live, made.id)
+        store.client.zadd(store.keys.live, {made.id: 0})
         assert harness.sweep() == ["its end was not written down"]
         assert made.field("finished_at")
         assert store.client.ttl(store.keys.campaign(made.id).ledger) > 0

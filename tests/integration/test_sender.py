@@ -243,8 +243,8 @@ class TestVerdicts:
         post.dispatch.release_hold(ACCOUNT)
         post.dispatch.announce("me", {made.route.lane: 1})
         post.dispatch.wake(made.route)
-        [turn] = post.dispatch.pick(ACCOUNT, made.route.lane)
-        assert post.dispatch.release(turn).numbers == (0,)
+        [turn] = post.dispatch.pick()
+        assert post.dispatch.release(turn)[0].numbers == (0,)
         assert post.work_off(made).recipients == 30
 
     def test_a_fault_of_the_campaign_halts_it_and_resume_goes_on(
@@ -552,12 +552,12 @@ class TestTask:
         made = released(post, post.make(6, batch_size=2))
         post.ledger.claim(made.ref(0), owner="another run")
         out = store.keys.dispatch(f"out:{made.route.lane}")
-        turns = store.keys.turns(ACCOUNT, made.route.lane).turns
-        before = store.client.zcard(out), store.client.zscore(turns, made.id)
+        clocks = store.keys.dispatch("clocks")
+        before = store.client.zcard(out), store.client.hget(clocks, made.id)
         # The room that is left is taken by the next batch; that of the first one stays its own.
         post.dispatch.retire("me")
         assert post.worker.send_batch(made.ref(0)) == 0
-        assert (store.client.zcard(out), store.client.zscore(turns, made.id)) == before
+        assert (store.client.zcard(out), store.client.hget(clocks, made.id)) == before
         assert before[0] == 1
 
     def test_goes_on_with_nothing_when_the_worker_stops(self, post: WorkerHarness) -> None:

@@ -46,13 +46,28 @@ def test_pause_takes_a_campaign_out_of_the_line_and_resume_puts_it_back(
     harness: ClientHarness, going: CampaignId
 ) -> None:
     dispatch = Dispatch(harness.store, harness.settings)
-    turns = harness.store.keys.turns(AccountName("main"), Lane.BULK).turns
-    assert harness.store.client.zcard(turns) == 1
+    assert dispatch.waiting(AccountName("main"), Lane.BULK) == 1
     harness.post.pause(going)
-    assert harness.store.client.zcard(turns) == 0
+    assert dispatch.waiting(AccountName("main"), Lane.BULK) == 0
     harness.post.resume(going)
     assert dispatch.route(going) is not None
-    assert harness.store.client.zcard(turns) == 1
+    assert dispatch.waiting(AccountName("main"), Lane.BULK) == 1
+
+
+def test_a_scheduled_campaign_that_is_resumed_sleeps_on_to_its_moment(
+    harness: ClientHarness, going: CampaignId
+) -> None:
+    dispatch, keys = Dispatch(harness.store, harness.settings), harness.store.keys
+    moment = harness.store.seconds() + 3600
+    harness.store.client.hset(keys.campaign(going).campaign, "send_at", moment)
+    harness.post.pause(going)
+    assert harness.store.client.zscore(keys.dispatch("asleep"), going) is None
+    harness.post.resume(going)
+    assert dispatch.waiting(AccountName("main"), Lane.BULK) == 0
+    until = harness.store.client.zscore(keys.dispatch("asleep"), going)
+    assert abs(until - moment) < 0.001
+    harness.post.cancel(going)
+    assert harness.store.client.zscore(keys.dispatch("asleep"), going) is None
 
 
 def test_resume_ends_a_halt_of_the_campaign_and_of_its_account(
@@ -132,7 +147,7 @@ def test_cancel_closes_the_books_at_once_and_may_be_repeated(
     keys = harness.store.keys.campaign(going)
     assert harness.store.client.exists(keys.due) == 0
     assert 0 < harness.store.client.ttl(keys.ledger) <= harness.settings.store.retention_seconds
-    assert harness.store.client.smembers(harness.store.keys.live) == set()
+    assert harness.store.client.zcard(harness.store.keys.live) == 0
 
 
 def test_cancel_leaves_alone_who_is_being_sent(harness: ClientHarness, going: CampaignId) -> None:

@@ -30,7 +30,7 @@ def test_a_submitted_campaign_is_sealed_and_asked_to_be_split(harness: ClientHar
     assert harness.post.status(campaign_id).state is State.SPLITTING
     assert client.ttl(keys.campaign(campaign_id).campaign) == -1
     assert client.ttl(keys.campaign(campaign_id).pages) == -1
-    assert client.smembers(keys.live) == {campaign_id.encode()}
+    assert client.zrange(keys.live, 0, -1) == [campaign_id.encode()]
     assert client.llen("postroom:celery:campaigns") == 1
     assert b"x.example" not in b"".join(client.lrange("postroom:celery:campaigns", 0, -1))
 

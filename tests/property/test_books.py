@@ -111,8 +111,8 @@ class Books(RuleBasedStateMachine):
     @rule()
     def tick(self) -> None:
         self.line.announce("worker", {Lane.BULK: 3, Lane.TRANSACTIONAL: 3})
-        for route in self.line.sleepers():
-            self.line.wake(route)
+        while self.line.wake_sleepers()[0]:
+            pass
         release(self.line, self.broker)
 
     @rule()
@@ -195,7 +195,7 @@ class Books(RuleBasedStateMachine):
                 client.hset(
                     keys.leases, number, f"{fence}|{float(till) - LATER_SECONDS:.3f}|{rest}"
                 )
-        for key in (keys.due, *map(self.store.keys.dispatch, ("out:bulk", "asleep"))):
+        for key in (keys.due, *map(self.store.keys.dispatch, ("out:bulk", "asleep", "held"))):
             for member, score in client.zrange(key, 0, -1, withscores=True):
                 client.zadd(key, {member: max(0.0, score - LATER_SECONDS)})
 

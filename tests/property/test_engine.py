@@ -295,8 +295,8 @@ class Engine:
         for process in self.processes:
             slots = {Lane.BULK: 3, Lane.TRANSACTIONAL: 4}
             self.line.announce(process.worker.name, slots)
-        for route in self.line.sleepers():
-            self.line.wake(route)
+        while self.line.wake_sleepers()[0]:
+            pass
         release(self.line, self.broker)
 
     def sweep(self) -> None:
@@ -354,7 +354,7 @@ class Engine:
                     earlier = float(till) - LATER_SECONDS
                     client.hset(own.leases, number, f"{fence}|{earlier:.3f}|{rest}")
             self._earlier(own.due)
-        for name in ("out:bulk", "out:transactional", "asleep"):
+        for name in ("out:bulk", "out:transactional", "asleep", "held"):
             self._earlier(keys.dispatch(name))
         for hold in client.scan_iter(f"{keys.prefix}*hold"):
             client.delete(hold)
@@ -562,20 +562,30 @@ class Engine:
         """What is out is never less than what is held: else more is released than fits."""
         if self.forgot_meanwhile:
             return
-        now = self.store.seconds()
+        now, client = self.store.seconds(), self.store.client
         for one in self._present():
             info = self.steering.info(one.id)
-            out = self.store.keys.dispatch(f"out:{info.lane}")
-            for number, record in self.store.client.hgetall(
-                self.store.keys.campaign(one.id).leases
-            ).items():
+            out = client.zrange(self.store.keys.dispatch(f"out:{info.lane}"), 0, -1)
+            own = f"{info.account}|{info.lane}|{one.id}|".encode()
+            counted = sum(member.startswith(own) for member in out)
+            leases = client.hvals(self.store.keys.campaign(one.id).leases)
+            held = 0
+            for record in leases:
                 _, till, owner = record.decode().split("|")[:3]
-                holder = owner.rpartition(":")[0]
-                if holder not in self.at_work or float(till or 0) <= now:
-                    continue
-                member = f"{info.account}|{info.lane}|{one.id}|{number.decode()}"
-                if self.store.client.zscore(out, member) is None:
-                    self.faults.append(f"batch {number!r} of {one.id} is held and not out")
+                held += owner.rpartition(":")[0] in self.at_work and float(till or 0) > now
+            if held > counted:
+                self.faults.append(f"{held} batches of {one.id} are held and {counted} out")
+            self._check_counters(info.lane, out)
+
+    def _check_counters(self, lane: Lane, out: Sequence[bytes]) -> None:
+        """What is counted of each account and mailing is what is out."""
+        counted = self.store.client.hgetall(self.store.keys.dispatch(f"going:{lane}"))
+        real: Counter[bytes] = Counter()
+        for member in out:
+            account, _, campaign_id, _ = member.split(b"|")
+            real.update([account + b"|" + lane.encode(), campaign_id])
+        if {name: int(number) for name, number in counted.items()} != dict(real):
+            self.faults.append(f"counted as out: {counted}, out: {dict(real)}")
 
     def _steer(self, pick: int, action: str) -> None:
         present = self._present()

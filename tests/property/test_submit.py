@@ -177,7 +177,10 @@ class Scene:
         return {place.message if place else CampaignId(one)}
 
     def live(self) -> set[CampaignId]:
-        return {CampaignId(one.decode()) for one in self.store.client.smembers("postroom:live")}
+        found = self.store.client.zrange(self.store.keys.live, 0, -1)
+        return {CampaignId(one.decode()) for one in found}
+            CampaignId(one.decode()) for one in self.store.client.zrange("postroom:living", 0, -1)
+        }
 
     def silence(self) -> None:
         """Half a minute passes without a sign of life."""

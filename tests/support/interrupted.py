@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import redis
 
 from postroom.errors import StoreUnavailableError
 from postroom.settings import Redis
-from postroom.store.connection import Store
+from postroom.store.connection import Step, Store
 
 COMMAND = "a command"
 """Stands for whatever is no script."""
@@ -72,6 +73,19 @@ class InterruptedStore(Store):
             return answer
 
         return self._stepped(script, step)
+
+    def run_all(self, steps: Sequence[Step], *, remove: tuple[str, str] | None = None) -> list[Any]:
+        """One round trip: whatever happens comes before all of it or after."""
+
+        def step() -> list[Any]:
+            answers = super(InterruptedStore, self).run_all(steps, remove=remove)
+            for (script, keys, _), answer in zip(steps, answers, strict=True):
+                self._watch.seen(script, keys, answer)
+            return answers
+
+        for script, _, _ in reversed(steps):
+            step = partial(self._stepped, script, step)
+        return step()
 
     def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
         return self._stepped(COMMAND, lambda: super(InterruptedStore, self).ask(command))

@@ -5,7 +5,7 @@ message for it would cost more than a tenth of sending it, and only come back to
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -22,7 +22,9 @@ from postroom.errors import (
     WorkerUnfitError,
 )
 from postroom.model import BatchRef, CampaignId
+from postroom.store.connection import Step
 from postroom.store.dispatch import Dispatch, Route
+from postroom.store.handed_out import Taken
 from worker.fitness import Fitness
 from worker.process.task_result import told
 from worker.sending.sender import Sender, Sent
@@ -69,15 +71,16 @@ class BatchLoop:
         """Send one batch and those that are due after it."""
         until = self.clock() + self.slice_seconds
         self._began(ref)
-        done: list[Sent] = []
-        following: BatchRef | None = ref
-        while following is not None:
-            done.append(self._send(following))
-            if done[-1].handed_on:
+        done = [self._send(ref)]
+        steps = self._ending(ref, "", done[-1])
+        while not done[-1].handed_on and not self.stopping() and self.clock() < until:
+            following = self._next(steps)
+            steps = []
+            if following is None:
                 break
-            more = not self.stopping() and self.clock() < until
-            following = self._next() if more else None
-        self._release()
+            done.append(self._send(following.ref))
+            steps = self._ending(following.ref, following.ticket, done[-1])
+        self._release(steps)
         if done[-1].handed_on:
             self._leave_to_others()
         recipients = sum(sent.recipients for sent in done)
@@ -102,8 +105,6 @@ class BatchLoop:
             sent = Sent(ended="nothing to do: no such campaign")
         except StoreUnavailableError as error:
             log.warning("batch.left", reason=str(error))
-        if not sent.elsewhere:
-            self._ended(ref, sent)
         return sent
 
     def _began(self, ref: BatchRef) -> None:
@@ -113,22 +114,28 @@ class BatchLoop:
         except PostroomError as error:
             log.info("dispatch.later", reason=str(error))
 
-    def _ended(self, ref: BatchRef, sent: Sent) -> None:
-        """Make room, and tell the end of a campaign.
+    def _ending(self, ref: BatchRef, ticket: str, sent: Sent) -> list[Step]:
+        """Return what makes room and brings the rest of a batch in line again; tell the end of a
+        campaign. `ticket` is what the batch is out under; empty: its own number.
 
         Where that fails, room is made by time, and the janitor tells.
         """
+        if sent.elsewhere:
+            return []
+        steps: list[Step] = []
         try:
             route = self._route(ref.campaign_id)
-            self.dispatch.ended(route, ref, sent=sent.recipients)
+            member = ticket or route.member(ref.number)
+            steps.append(self.dispatch.ending(route, member, sent=sent.recipients))
             if sent.handed_on and self.fitness.serves(route.account):
                 self.unknown.append(ref.campaign_id)
-            if sent.more or sent.handed_on:
-                self.dispatch.wake(route)
+            if sent.due_seconds is not None:
+                steps.append(self.dispatch.waking(route, within=sent.due_seconds))
             elif self.cache(ref.campaign_id).on_finish:
                 self.tell_end(ref.campaign_id)
         except PostroomError as error:
             log.info("dispatch.later", reason=str(error))
+        return steps
 
     def _route(self, campaign_id: CampaignId) -> Route:
         try:
@@ -138,18 +145,18 @@ class BatchLoop:
                 return route
             raise
 
-    def _next(self) -> BatchRef | None:
+    def _next(self, steps: Sequence[Step]) -> Taken | None:
         try:
             return release.take_one(
-                self.dispatch, serves=self.fitness.serves, but=set(self.unknown)
+                self.dispatch, serves=self.fitness.serving(), but=set(self.unknown), after=steps
             )
         except StoreUnavailableError as error:
             log.info("dispatch.later", reason=str(error))
             return None
 
-    def _release(self) -> None:
+    def _release(self, steps: Sequence[Step]) -> None:
         """Fill the room. Where that fails, a tick of any worker fills it."""
         try:
-            release.release(self.dispatch, self.publisher)
+            release.release(self.dispatch, self.publisher, after=steps)
         except StoreUnavailableError as error:
             log.info("dispatch.later", reason=str(error))

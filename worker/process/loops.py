@@ -15,6 +15,8 @@ from worker.account.reading_threads import ReadingThreads
 from worker.components import Components
 from worker.process.heartbeat import Heartbeat, slots_of
 from worker.process.maintenance import Maintenance
+from worker.process.sweep import Sweep
+from worker.process.tick import Tick
 from worker.ses.account import read_account_of
 
 _SWEEP_LOCK_SECONDS: Final = 10.0
@@ -65,20 +67,24 @@ def maintenance(components: Components, quota: AccountPoller) -> Maintenance:
         line=components.dispatch,
         finishing=components.finishing,
     )
+    tick_seconds = components.settings.dispatch.tick_seconds
+    sweeping = Lock(
+        components.store,
+        "sweep",
+        owner=components.worker,
+        lasts_seconds=_SWEEP_LOCK_SECONDS,
+        clock=clock.boottime,
+    )
     return Maintenance(
-        dispatch=components.dispatch,
         quota=quota,
-        janitor=janitor,
-        sweeping=Lock(
-            components.store,
-            "sweep",
-            owner=components.worker,
-            lasts_seconds=_SWEEP_LOCK_SECONDS,
-            clock=clock.boottime,
+        tick=Tick(
+            dispatch=components.dispatch,
+            release=partial(release.release, components.dispatch, components.publisher),
+            first=partial(janitor.live.once, "tick", seconds=tick_seconds * 0.9),
+            seconds=tick_seconds,
         ),
-        release=partial(release.release, components.dispatch, components.publisher),
-        redis_seconds=components.store.seconds,
+        sweep=Sweep(janitor=janitor, lock=sweeping, redis_seconds=components.store.seconds),
         close_unused=components.clients.close_unused,
-        tick_seconds=components.settings.dispatch.tick_seconds,
+        seconds=tick_seconds,
         stopping=components.stopping,
     )

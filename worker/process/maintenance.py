@@ -1,72 +1,55 @@
-"""What every worker process does about once a second, beside sending.
-
-It keeps the quota true, wakes campaigns whose rest is over, releases batches and sweeps. Locks
-on Redis let one process do each, and none is missed.
+"""What every worker process does beside sending and its heartbeat: three loops, each at a pace of
+its own. Locks on Redis let one process do what one is enough for, and none is missed.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
-from postroom.errors import StoreUnavailableError
 from postroom.health.janitor import Janitor
-from postroom.store.dispatch import Dispatch
-from postroom.store.lock import Lock
 from worker.account.poller import AccountPoller
+from worker.process.loop import Loop
+from worker.process.sweep import Sweep
+from worker.process.tick import Tick
 from worker.stopping import Stopping
 
-log = structlog.get_logger()
-
-_SWEEP_SECONDS: Final = 3.0
-"""Between the end of one sweep and the next."""
+_TRY_SWEEP_SECONDS: Final = 1.0
+"""Between two looks whether somebody else sweeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:
     """One process' upkeep."""
 
-    dispatch: Dispatch
     quota: AccountPoller
-    janitor: Janitor
-    sweeping: Lock
-    release: Callable[[], int]
-    redis_seconds: Callable[[], float]
+    tick: Tick
+    sweep: Sweep
     close_unused: Callable[[], None]
     """Closes clients of SES."""
-    tick_seconds: float
+    seconds: float
+    """Between two looks whether an account is to be read."""
     stopping: Stopping
 
-    def run(self) -> None:
-        """Work until the process stops. Redis being away is waited out."""
-        away = False
-        while not self.stopping.asked():
-            try:
-                self.tick()
-                away = False
-            except StoreUnavailableError as error:
-                if not away:
-                    log.warning("redis.away", reason=str(error))
-                away = True
-            except Exception:
-                log.exception("upkeep.failed")
-            self.stopping.sleep(self.tick_seconds)
+    @property
+    def janitor(self) -> Janitor:
+        return self.sweep.janitor
 
-    def tick(self) -> None:
-        """Do what is due. The quota comes first: nothing can be sent before it is known."""
+    def loops(self) -> tuple[Loop, ...]:
+        steps = (
+            ("quota", self._read_accounts, self.seconds),
+            ("tick", self.tick.step, self.seconds),
+            ("sweep", self._sweep, _TRY_SWEEP_SECONDS),
+        )
+        return tuple(
+            Loop(name=name, step=step, seconds=seconds, stopping=self.stopping)
+            for name, step, seconds in steps
+        )
+
+    def _read_accounts(self) -> float:
         self.quota.tick()
         self.close_unused()
-        if self.janitor.live.once("tick", seconds=self.tick_seconds * 0.9):
-            for route in self.dispatch.sleepers():
-                self.dispatch.wake(route)
-            self.release()
-        if self.sweeping.take():
-            self._sweep()
+        return self.seconds
 
-    def _sweep(self) -> None:
-        for finding in self.janitor.sweep(now=self.redis_seconds(), goes_on=self.sweeping.renew):
-            event = "janitor.repaired" if finding.broken else "campaign.expires"
-            log.info(event, campaign_id=finding.campaign_id, what=finding.what)
-        self.janitor.steering.forget_expired()
-        self.sweeping.rest(_SWEEP_SECONDS)
+    def _sweep(self) -> float:
+        self.sweep.step()
+        return _TRY_SWEEP_SECONDS

@@ -49,6 +49,9 @@ class Sent:
     """How long it is left alone, where that is known."""
     of: int = 0
     """Recipients that were open when it began."""
+    due_seconds: float | None = None
+    """When what is left of it is due again: somebody must wake its campaign for it. None: nothing
+    is left, its campaign may not send, or whoever released it looks at it again anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,7 @@ class Sender:
         except NewerFormatError as refusal:
             log.error("batch.newer_format", reason=str(refusal))
             self.books.leave(claim, wake_seconds=self.park_seconds)
-            return Sent(ended=f"left to others: {refusal}")
+            return Sent(ended=f"left to others: {refusal}", due_seconds=self.park_seconds)
         work = Work(claim, owner, compiled, recipients, claim.open())
         of = len(work.open)
         try:
@@ -114,6 +117,7 @@ class Sender:
             ended=work.ended,
             rest_seconds=work.rest_seconds,
             of=of,
+            due_seconds=work.due_seconds,
         )
 
     def _hand_on(self, ref: BatchRef, owner: str, trouble: WorkerUnfitError) -> Sent:
@@ -133,7 +137,8 @@ class Sender:
             self._halt(claim.ref.campaign_id, NeedsPersonError(f"on every worker: {trouble}"))
         with suppress(LeaseLostError):
             self.books.leave(claim)
-        return Sent(recipients=sent, handed_on=True, ended=f"left to others: {trouble}")
+        ended = f"left to others: {trouble}"
+        return Sent(recipients=sent, handed_on=True, ended=ended, due_seconds=0.0)
 
     def _not_claimed(self, ref: BatchRef, answer: NotClaimed) -> None:
         log.info("batch.not_claimed", reason=answer.why, detail=answer.detail)
@@ -149,6 +154,7 @@ class Sender:
         Leaves in `work` what ended it.
         """
         wake_seconds, tries_spent = 0.0, False
+        work.due_seconds = 0.0
         try:
             self._call_until_done(work)
             done = self.books.leave(work.claim)
@@ -165,15 +171,19 @@ class Sender:
             log.warning("batch.parked", reason=str(fault), seconds=self.park_seconds)
             self.accounts.parks(work.claim.ref.campaign_id, str(fault))
             wake_seconds, tries_spent = self.park_seconds, True
+            work.due_seconds = self.park_seconds
             work.ended, work.rest_seconds = f"parked: {fault}", self.park_seconds
         except NeedsPersonError as fault:
             self._halt(work.claim.ref.campaign_id, fault)
+            work.due_seconds = None
             work.ended = f"halted: {fault}"
         except CampaignStoppedError:
             log.info("batch.stopped")
+            work.due_seconds = None
             work.ended = "stopped: the campaign may not send now"
         else:
             work.ended = "" if done else "slice over"
+            work.due_seconds = None if done else 0.0
             return not done
         self.books.leave(work.claim, wake_seconds=wake_seconds, tries_spent=tries_spent)
         return False

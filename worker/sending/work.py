@@ -38,6 +38,8 @@ class Work:
     ended: str = ""
     rest_seconds: float = 0.0
     """What ended the work on it, for people, and how long it is left alone then."""
+    due_seconds: float | None = None
+    """When what is left of it is due; None: nothing is left, or its campaign may not send."""
     failures: int = 0
     """Calls in a row that brought nothing but faults of SES."""
     alone: set[int] = field(default_factory=set)
