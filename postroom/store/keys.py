@@ -162,7 +162,7 @@ class Keys:
     @property
     def live(self) -> str:
         """Sorted set: mailing that is not over yet -> when the janitor looked at it last."""
-        return f"{self.prefix}living"
+        return f"{self.prefix}live"
 
     @property
     def streams(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from postroom.client import Postroom
 from postroom.clock import now
 from postroom.dispatch.release import release
 from postroom.health.janitor import Janitor
@@ -97,6 +98,92 @@ def test_a_paused_one_is_left_alone(harness: JanitorHarness) -> None:
     harness.steering.pause(made.id)
     assert harness.sweep() == []
     assert harness.line.route(made.id) is None
+
+
+def test_one_that_sleeps_past_what_is_due_of_it_is_woken(
+    harness: JanitorHarness, store: Store
+) -> None:
+    """A wake was lost, for its worker died between two steps."""
+    made = harness.make()
+    harness.line.wake(made.route, within=3600)
+    store.client.zadd(store.keys.campaign(made.id).due, dict.fromkeys(made.numbers, now() + 3600))
+    assert harness.sweep() == []
+    store.client.zadd(store.keys.campaign(made.id).due, {"0": now() + 60})
+    assert harness.sweep() == ["it is not in line for its turn"]
+    assert harness.line.waiting(made.route.account, made.route.lane) == 1
+
+
+def test_a_scheduled_one_sleeps_on(harness: JanitorHarness) -> None:
+    made = harness.make()
+    made.set(send_at=now() + 3600)
+    assert harness.sweep() == ["it is not in line for its turn"]
+    assert harness.sweep() == []
+    assert harness.line.waiting(made.route.account, made.route.lane) == 0
+
+
+class TestRound:
+    def test_a_step_looks_at_those_that_were_unseen_for_the_longest(
+        self, harness: JanitorHarness
+    ) -> None:
+        made = [harness.make() for _ in range(5)]
+        looked = []
+        for later in range(1, 4):
+            harness.janitor.sweep(now=harness.store.seconds() + later, most=2)
+            looked.append([one.id for one in made if harness.line.route(one.id)])
+        assert [len(ids) for ids in looked] == [2, 4, 5]
+
+    def test_its_time_is_measured_and_doctor_tells_of_a_long_one(
+        self, harness: JanitorHarness, settings: Settings
+    ) -> None:
+        began = harness.store.seconds()
+        for _ in range(5):
+            harness.make()
+        for later in (1, 21, 41):
+            harness.janitor.sweep(now=began + later, most=2)
+            assert harness.live.round_seconds() is None
+        harness.janitor.sweep(now=began + 61, most=2)
+        assert harness.live.round_seconds() == pytest.approx(60)
+        with Postroom(settings=settings) as client:
+            [told] = [one for one in client.examine() if one.where == "janitor"]
+        assert (told.what, told.wrong) == (
+            "its last round of the 5 campaigns that are not over took 60 s",
+            False,
+        )
+
+    def test_of_none_that_live_is_over_at_once(self, harness: JanitorHarness) -> None:
+        for later in (1, 4):
+            harness.janitor.sweep(now=harness.store.seconds() + later, most=2)
+        assert harness.live.round_seconds() == pytest.approx(3, abs=0.5)
+
+    def test_one_that_is_over_is_not_looked_at_again(
+        self, harness: JanitorHarness, store: Store
+    ) -> None:
+        """It ended between the look and the note of the look."""
+        made = harness.make(2)
+        for campaign in harness.live.each_looked_at(now=1.0):
+            assert campaign.id == made.id
+            harness.line.wake(made.route)
+            harness.send(made, 0)
+        assert store.client.zcard(store.keys.live) == 0
+
+    def test_doctor_looks_at_some_thousands_and_says_so(
+        self, harness: JanitorHarness, store: Store, settings: Settings
+    ) -> None:
+        halted = harness.make(2)
+        halted.set(halted="SES refuses the From address")
+        record = store.client.dump(store.keys.campaign(halted.id).campaign)
+        names = [f"c{number}" for number in range(5_010)]
+        pipeline = store.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.restore(store.keys.campaign(CampaignId(name)).campaign, 0, record)
+            pipeline.hset(store.keys.campaign(CampaignId(name)).campaign, "halted", "")
+            pipeline.hset(store.keys.campaign(CampaignId(name)).campaign, "steer", "paused")
+        pipeline.zadd(store.keys.live, dict.fromkeys(names, now() + 10))
+        pipeline.execute()
+        with Postroom(settings=settings) as client:
+            found = {one.where: one.what for one in client.examine()}
+        assert found["campaigns"] == "looked at 5,000 of 5,011 campaigns, longest unseen first"
+        assert found[f"campaign {halted.id}"] == "halted: SES refuses the From address"
 
 
 class TestEnd:

@@ -179,8 +179,6 @@ class Scene:
     def live(self) -> set[CampaignId]:
         found = self.store.client.zrange(self.store.keys.live, 0, -1)
         return {CampaignId(one.decode()) for one in found}
-            CampaignId(one.decode()) for one in self.store.client.zrange("postroom:living", 0, -1)
-        }
 
     def silence(self) -> None:
         """Half a minute passes without a sign of life."""
