@@ -20,7 +20,7 @@ _GROUPS = {
         *("quota_slots", "broker_queue", "fsync", "revoked_key", "hostile_field"),
         *("endpoint_shapes", "brown_out", "unfit_worker", "suppressed_late"),
     ),
-    "small": ("idle_campaigns", "same_second"),
+    "small": ("idle_campaigns", "same_second", "small_campaigns"),
 }
 
 for given in sys.argv[1:] or _GROUPS:

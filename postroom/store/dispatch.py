@@ -85,12 +85,14 @@ class Dispatch:
         self,
         *,
         at_most: int = MOST_TURNS,
+        of_each: int = MOST_TURNS,
         own: bool = False,
         serves: Collection[AccountName] | None = None,
         but: Collection[CampaignId] = (),
         after: Sequence[Step] = (),
     ) -> list[Turn]:
-        """Take room at the workers for the mailings whose turn it is: all room, or so much.
+        """Take room at the workers for the mailings whose turn it is: all room, or so much, and no
+        more than `of_each` for one of them.
 
         Of all accounts, or of those that the caller `serves`; mailings that it cannot send (`but`)
         keep their turn. One that takes batches for itself (`own`) ends their tickets; others place
@@ -102,6 +104,7 @@ class Dispatch:
             ticket=uuid4().hex[:12],
             lives_seconds=self._out if own else _TICKET_SECONDS,
             at_most=min(at_most, MOST_TURNS),
+            of_each=of_each,
             serves=serves,
             but=but,
         )
@@ -164,10 +167,9 @@ class Dispatch:
         if seconds <= 0:
             return
         look = min(seconds, self._longest_hold)
-        step = turn_steps.holding(
-            self._store.keys, account, lane, seconds=seconds, look_seconds=look, reason=reason
-        )
-        self._store.run_all([step])
+        how = {"seconds": seconds, "look_seconds": look}
+        keys = self._store.keys
+        self._store.run_all([turn_steps.holding(keys, account, lane, reason=reason, **how)])
 
     def release_hold(self, account: AccountName) -> None:
         """End what holds an account: it may send more than before."""
@@ -227,9 +229,7 @@ class Dispatch:
         )
 
     def route(self, campaign_id: CampaignId) -> Route | None:
-        """Return how a mailing's batches reach the workers; None when it neither is in line nor
-        sleeps.
-        """
+        """Return how its batches reach the workers; None when it neither is in line nor sleeps."""
         stored: bytes | None = self._store.ask(
             lambda client: client.hget(self._key("routes"), campaign_id)
         )

@@ -146,23 +146,16 @@ class Live:
         for at in range(0, len(ids), _AT_ONCE):
             yield ids[at : at + _AT_ONCE]
 
-    def campaign(self, campaign_id: CampaignId) -> Campaign:
-        """Return a campaign as it was submitted.
+    def submitted(self, campaign_id: CampaignId) -> tuple[Campaign, AccountName]:
+        """Return a campaign as it was submitted, and the account that sends it.
 
         Raises `UnknownCampaignError`, and `NewerFormatError` when a newer Postroom wrote it.
         """
-        return decode_campaign(self._field(campaign_id, "spec"))
-
-    def account(self, campaign_id: CampaignId) -> AccountName:
-        """Return the account that sends a campaign. Raises `UnknownCampaignError`."""
-        return AccountName(self._field(campaign_id, "account").decode())
-
-    def _field(self, campaign_id: CampaignId, name: str) -> bytes:
         key = self._store.keys.campaign(campaign_id).campaign
-        stored: bytes | None = self._store.ask(lambda client: client.hget(key, name))
-        if not stored:
+        spec, account = self._store.ask(lambda client: client.hmget(key, "spec", "account"))
+        if not spec or not account:
             raise UnknownCampaignError(f"no campaign {campaign_id}")
-        return stored
+        return decode_campaign(spec), AccountName(account.decode())
 
     def lapsed(self, campaign_id: CampaignId, *, most: int) -> list[int]:
         """Return batches whose time has come: lapsed leases among them."""

@@ -19,13 +19,14 @@ def picking(
     ticket: str,
     lives_seconds: float,
     at_most: int,
+    of_each: int,
     serves: Collection[AccountName] | None,
     but: Collection[CampaignId],
 ) -> Step:
     parts = ("ready", "out", "slots", "room", "going", "full")
     own = [one for lane in _LANES for one in _of(keys, lane, *parts)]
     shared = _named(keys, "line", "routes", "wakes", "clocks", "spent", "limits", "held")
-    args = [window, ticket, lives_seconds, at_most, presence.served(serves), *but]
+    args = [window, ticket, lives_seconds, at_most, of_each, presence.served(serves), *but]
     return ("next_turns", [*shared, *own], args)
 
 

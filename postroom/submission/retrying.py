@@ -78,7 +78,7 @@ class Retrier:
         codes = [code for code, one in by_code.items() if wanted.includes(one)]
         if not codes:
             raise BadInputError(f"nobody of {campaign_id} is {wanted}")
-        campaign = _again(Live(self._store).campaign(campaign_id))
+        campaign = _again(Live(self._store).submitted(campaign_id)[0])
         retries = sorted(self._retries.claim(campaign_id, codes, by=by))
         return [self._one(campaign_id, campaign, number, by) for number in retries]
 

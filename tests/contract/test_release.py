@@ -87,6 +87,26 @@ def test_a_campaign_with_nothing_due_gives_its_room_to_the_next(
     assert {campaign for campaign, _ in queued(store)} == {going.id}
 
 
+def test_a_small_campaign_is_not_asked_for_more_than_it_has(
+    dispatch: Dispatch, publisher: Publisher, make: Make, store: Store
+) -> None:
+    """One of one batch took all 56 tickets that there were, and gave 55 of them back."""
+    dispatch.announce("worker", {Lane.BULK: 56, Lane.TRANSACTIONAL: 64})
+    make(2)
+    publisher.batches([], Lane.BULK)
+    before = _calls(store, "zadd")
+    assert release(dispatch, publisher) == 1
+    assert _calls(store, "zadd") - before < 20
+
+
+def test_a_large_campaign_fills_all_the_room_in_one_go(
+    dispatch: Dispatch, publisher: Publisher, make: Make
+) -> None:
+    dispatch.announce("worker", {Lane.BULK: 56, Lane.TRANSACTIONAL: 64})
+    make(400)
+    assert release(dispatch, publisher) == 56
+
+
 def test_no_account_gets_all_the_room(
     dispatch: Dispatch, publisher: Publisher, make: Make, store: Store
 ) -> None:
@@ -180,6 +200,12 @@ def test_a_held_account_waits(
     assert release(dispatch, publisher) == 0
     dispatch.release_hold(ACCOUNT)
     assert release(dispatch, publisher) == 3
+
+
+def _calls(store: Store, command: str) -> int:
+    """Count how often a command was run, within scripts too."""
+    stats = store.client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})
+    return int(stats["calls"])
 
 
 def _tick(line: Dispatch, publisher: Publisher) -> int:

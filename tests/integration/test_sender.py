@@ -529,6 +529,12 @@ def released(post: WorkerHarness, made: PreparedCampaign) -> PreparedCampaign:
     return made
 
 
+def asleep(post: WorkerHarness, made: PreparedCampaign) -> None:
+    """All of it is released: it sleeps for a long grace."""
+    post.dispatch.drop(made.id)
+    post.dispatch.wake(made.route, within=3600)
+
+
 class TestTask:
     def test_goes_on_with_what_is_due_and_needs_no_message_for_it(
         self, post: WorkerHarness, store: Store
@@ -565,6 +571,29 @@ class TestTask:
         post.stopping.ask()
         assert post.worker.send_batch(made.ref(0)) == 0
         assert made.check_books().pending == 6
+
+    def test_parked_it_wakes_its_campaign_when_it_is_due_again(
+        self, post: WorkerHarness, store: Store
+    ) -> None:
+        """Its campaign sleeps for the grace of what is released, which may be longer."""
+        made = released(post, post.make(2, batch_size=2))
+        asleep(post, made)
+        for address in made.addresses:
+            post.carrier.refuse(address, Kind.TRANSIENT, times=100)
+        assert post.worker.send_batch(made.ref()) == 0
+        wakes_at = store.client.zscore(store.keys.dispatch("asleep"), made.id)
+        assert wakes_at <= made.due() + 1
+
+    def test_of_a_quota_that_is_spent_stands_in_line_for_when_it_is_not(
+        self, post: WorkerHarness
+    ) -> None:
+        made = released(post, post.make(2, batch_size=2))
+        asleep(post, made)
+        post.carrier.end_next_call(Kind.QUOTA)
+        assert post.worker.send_batch(made.ref()) == 0
+        assert post.dispatch.waiting(ACCOUNT, made.route.lane) == 1
+        post.dispatch.release_hold(ACCOUNT)
+        assert release(post.dispatch, post.worker.publisher) == 1
 
     def test_takes_no_more_than_the_workers_have_room_for(
         self, post: WorkerHarness, store: Store

@@ -54,8 +54,7 @@ class CampaignCache:
         """
         if is_segment(campaign_id):
             return self._segment(campaign_id)
-        campaign = self.waiting(self.records.campaign, campaign_id)
-        account = self.waiting(self.records.account, campaign_id)
+        campaign, account = self.waiting(self.records.submitted, campaign_id)
         sender = self.senders.get(campaign.sender)
         if sender is None or sender.account != account:
             raise self.waiting(self.unknown, campaign_id)
