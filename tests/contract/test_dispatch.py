@@ -460,7 +460,7 @@ class TestRest:
         assert dispatch.wake_sleepers() == (0, pytest.approx(0.2, abs=0.001))
         store.pass_time(0.199)
         assert sleepers(dispatch) == 0
-        store.pass_time(0.001)
+        store.pass_time(0.0011)
         assert sleepers(dispatch) == 1
         assert dispatch.wake_sleepers() == (0, None)
         assert len(let_out(dispatch)) == 4
