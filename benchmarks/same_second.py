@@ -1,5 +1,6 @@
-"""N campaigns whose `send_at` is the same second, beside one that runs: when all have begun, how
-late the first is, and what the running one keeps. `python -m benchmarks.same_second [N ...]`.
+"""N campaigns whose `send_at` is the same second, beside one of another account that runs at 200/s:
+when all have begun, how late the first is, and what the running one keeps of its rate.
+`python -m benchmarks.same_second [N ...]`; else 1,000 and 10,000.
 """
 
 import sys
@@ -13,7 +14,12 @@ from postroom.errors import RefusedError
 from postroom.localstack.stack import Shape
 from postroom.model import CampaignId, State
 
-_RUNNING = 1_000_000
+_RATE = 200
+_RUNNING = _RATE * 300
+_ACCOUNTS = (
+    f"[accounts.steady]\nregion = 'eu-central-1'\nmax_send_rate = {_RATE}\n"
+    "[senders.steady]\naccount = 'steady'\nfrom = 'steady@shop.example.com'"
+)
 _BEFORE_SECONDS = 10.0
 _LONGEST_SECONDS = 600.0
 _AT_ONCE = 1_000
@@ -22,7 +28,7 @@ _AT_ONCE = 1_000
 def main() -> None:
     for number in [int(one) for one in sys.argv if one.isdigit()] or (1_000, 10_000):
         shape = Shape(workers=2, latency_ms=40)
-        with lab(shape) as room, watch(room) as seen:
+        with lab(shape, account=_ACCOUNTS) as room, watch(room) as seen:
             room.run(5_000)  # Warm.
             room.postroom.pause_account("local")
             first = room.submit(5)
@@ -37,7 +43,7 @@ def _measure(room: Lab, seen: Watch, first: CampaignId, number: int) -> None:
     put_in_line(room, store, made)
     room.postroom.cancel(first)
     room.postroom.resume_account("local")
-    running = room.submit(_RUNNING)
+    running = room.submit(_RUNNING, sender="steady")
     until(lambda: store.seconds() > moment - _BEFORE_SECONDS, "their moment is near")
     before, at = seen.accepted(running), store.seconds()
     pause(_BEFORE_SECONDS - 1)
