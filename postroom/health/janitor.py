@@ -131,7 +131,7 @@ class Janitor:
             yield _HALF_WAY, partial(self.steering.close_pending, one)
         if not campaign.may_send and campaign.sending and self._lapsed(campaign):
             yield "a worker died while it was stopped", partial(self._settle_lapsed, campaign)
-        if campaign.over and not campaign.open:
+        if campaign.over and not campaign.open and campaign.open_until <= now:
             yield "its end was not written down", partial(self._end, campaign)
         elif campaign.may_send and not campaign.over and _split_overdue(campaign, now):
             yield NOBODY_SPLITS, partial(self._ask_for_split, campaign)

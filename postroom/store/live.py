@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FIELDS: Final = (
     *("batch_size", "account", "lane", "weight", "steer", "halted", "sealed_at"),
-    *("split", "split_until", "send_at", "not_after", "pending", "sending"),
+    *("split", "split_until", "send_at", "not_after", "pending", "sending", "open"),
 )
 
 _AT_ONCE: Final = 500
@@ -49,6 +49,8 @@ class LiveCampaign:
     """When it sleeps no longer; None when it does not sleep."""
     due_at: float | None
     """When its first batch is due; None when it has none."""
+    open_until: float
+    """Until when a segment takes messages; 0 for a campaign."""
 
     @property
     def lost(self) -> bool:
@@ -225,6 +227,7 @@ def _live_campaign(
         in_line=in_line,
         wakes_at=wakes_at,
         due_at=first_due[0][1] if first_due else None,
+        open_until=float(has["open"] or 0),
     )
 
 

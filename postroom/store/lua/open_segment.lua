@@ -13,6 +13,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 local segment = tostring(redis.call('HINCRBY', stream, 'segments', 1))
 local record = base .. segment .. ':campaign'
+-- As a campaign's record has them: scripts that steer ask whether they are empty.
+redis.call('HSET', record, 'steer', '', 'halted', '', 'finished_at', '')
 redis.call('HSET', record, 'sealed_at', string.format('%.3f', now), 'split', 1, 'total', 0, 'batch_size', 1,
   'open', string.format('%.3f', now + tonumber(ARGV[2])), unpack(ARGV, 4))
 redis.call('EXPIRE', record, ARGV[3])
