@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from threading import Event, Lock
 from typing import Final
 
+from postroom.errors import MaybeSubmittedError
 from postroom.messages.preparing import Prepared
 from postroom.store.streams import Appended, Stream
 
@@ -28,6 +29,7 @@ class _Caller:
         self.messages = messages
         self.turn = Event()
         """It is this caller's turn to go, or it is done."""
+        self.leads = False
         self.answers: list[Appended] | None = None
         self.error: BaseException | None = None
 
@@ -55,20 +57,25 @@ class Gathering:
     def append(self, messages: Sequence[Prepared]) -> list[Appended]:
         """Append up to `MOST` messages. Raises what the append of all who went along raised."""
         own = _Caller(messages)
-        with self._lock:
-            self._waiting.append(own)
-            leads, self._going = not self._going, True
-        if not leads:
-            own.turn.wait()
-        if not own.done:
-            self._go()
+        try:
+            with self._lock:
+                own.leads, self._going = not self._going, True
+                self._waiting.append(own)
+            if not own.leads:
+                own.turn.wait()
+            if not own.done:
+                self._go()
+        except BaseException:
+            self._give_up(own)
+            raise
         return own.result()
 
     def _go(self) -> None:
         """Take along who has come, then leave the lead to the next who waits."""
-        together = self._together()
+        together: list[_Caller] = []
         follow_up: FollowUp | None = None
         try:
+            self._gather(together)
             messages = [one for caller in together for one in caller.messages]
             answers, follow_up = self._append(self._stream, messages)
             for caller in together:
@@ -76,9 +83,13 @@ class Gathering:
                     answers[: len(caller.messages)],
                     answers[len(caller.messages) :],
                 )
-        except BaseException as error:  # noqa: BLE001 - each of them gets to know
+        except Exception as error:  # noqa: BLE001 - each of them gets to know
             for caller in together:
                 caller.error = error
+        except BaseException:  # This thread is to end: that is not the others' to raise.
+            for caller in together:
+                caller.error = MaybeSubmittedError("one that another thread took along")
+            raise
         finally:
             for caller in together:
                 caller.turn.set()
@@ -86,14 +97,12 @@ class Gathering:
         if follow_up is not None:
             follow_up()
 
-    def _together(self) -> list[_Caller]:
-        taken: list[_Caller] = []
+    def _gather(self, taken: list[_Caller]) -> None:
         count = 0
         with self._lock:
             while self._waiting and (not taken or count + len(self._waiting[0].messages) <= MOST):
                 taken.append(self._waiting.popleft())
                 count += len(taken[-1].messages)
-        return taken
 
     def _hand_over(self) -> None:
         with self._lock:
@@ -101,3 +110,12 @@ class Gathering:
                 self._waiting[0].turn.set()
             else:
                 self._going = False
+
+    def _give_up(self, own: _Caller) -> None:
+        """Leave the line, for this thread is to end: the lead must not wait for it."""
+        with self._lock:
+            if own not in self._waiting:
+                return
+            self._waiting.remove(own)
+        if own.leads or own.turn.is_set():
+            self._hand_over()

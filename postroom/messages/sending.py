@@ -1,5 +1,6 @@
 """Takes messages in: checked, each once for its key, and safely on Redis."""
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -123,7 +124,8 @@ class MessageSender:
             meaning=encoded(meaning).decode() if meaning else "",
         )
 
-    def _gathering(self, stream: Stream) -> Gathering:
+    def _gathering(self, stream: Stream, _pid: int) -> Gathering:
+        """A forked child has its own: whoever led in the parent is no thread of it."""
         return Gathering(stream, self._append)
 
     def _appended(
@@ -131,7 +133,7 @@ class MessageSender:
     ) -> Sequence[Appended | MaybeSubmittedError]:
         """Append, along with others. Each message that is in doubt is named by its own token."""
         try:
-            return self._gatherings(stream).append(messages)
+            return self._gatherings(stream, os.getpid()).append(messages)
         except MaybeSubmittedError:
             places = (TokenPlace(stream.id, one.waiting.token) for one in messages)
             return [MaybeSubmittedError(place.message) for place in places]

@@ -1,15 +1,21 @@
 """Callers who append at the same time go together; each gets his own answers."""
 
+import ctypes
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from postroom.errors import MaybeSubmittedError
 from postroom.ids import CampaignId
 from postroom.messages.gathering import MOST, FollowUp, Gathering
 from postroom.store.streams import Appended
 from tests.support.waiting import wait_until
+
+
+class Ended(BaseException):
+    """What ends a thread: Ctrl-C, a time limit, a stop of the server."""
 
 
 class Door:
@@ -18,7 +24,7 @@ class Door:
     def __init__(self) -> None:
         self.calls: list[list[Any]] = []
         self.let = threading.Event()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.followed = 0
 
     def append(self, _: Any, messages: Sequence[Any]) -> tuple[list[Appended], FollowUp]:
@@ -46,7 +52,7 @@ def come(gathering: Gathering, messages: list[int], into: dict[int, Any]) -> thr
     def work() -> None:
         try:
             into[messages[0]] = [one.id for one in gathering.append(messages)]  # type: ignore[arg-type]
-        except OSError as error:
+        except (OSError, MaybeSubmittedError, Ended) as error:
             into[messages[0]] = error
 
     thread = threading.Thread(target=work)
@@ -94,3 +100,38 @@ def test_no_more_go_together_than_one_call_takes(door: Door, gathering: Gatherin
     for thread in threads:
         thread.join(10)
     assert [len(call) for call in door.calls] == [1, MOST - 1, MOST - 1]
+
+
+def test_one_that_is_ended_on_its_way_ends_no_other(door: Door, gathering: Gathering) -> None:
+    answers: dict[int, Any] = {}
+    threads = [come(gathering, [1], answers)]
+    wait_until(lambda: len(door.calls) == 1, "the first is on its way")
+    threads += [come(gathering, [number], answers) for number in (2, 3)]
+    wait_until(lambda: len(gathering._waiting) == 2, "2 wait")
+    door.error = Ended()
+    door.let.set()
+    for thread in threads:
+        thread.join(10)
+    leads, taken = door.calls[1]
+    told = {number: type(answer) for number, answer in answers.items()}
+    assert told == {1: Ended, leads: Ended, taken: MaybeSubmittedError}
+
+
+def test_one_that_is_ended_while_it_waits_leaves_the_lead_to_the_next(
+    door: Door, gathering: Gathering
+) -> None:
+    answers: dict[int, Any] = {}
+    threads = [come(gathering, [1], answers)]
+    wait_until(lambda: len(door.calls) == 1, "the first is on its way")
+    threads.append(come(gathering, [2], answers))
+    wait_until(lambda: len(gathering._waiting) == 1, "1 wait")
+    threads.append(come(gathering, [3], answers))
+    wait_until(lambda: len(gathering._waiting) == 2, "2 wait")
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(threads[1].ident or 0), ctypes.py_object(Ended)
+    )
+    door.let.set()
+    for thread in threads:
+        thread.join(10)
+    assert isinstance(answers[2], Ended)
+    assert (answers[3], door.calls) == (["3"], [[1], [3]])
