@@ -55,6 +55,8 @@ def check(campaign: Campaign, *, senders: Collection[str]) -> None:
 
 def check_key(key: str) -> None:
     """Raise `BadInputError` for what is no idempotency key."""
+    if not isinstance(key, str):
+        raise BadInputError(f"key: {type(key).__name__} is no text")
     if not 0 < len(key) <= _MAX_KEY:
         raise BadInputError(f"key: it must have 1 to {_MAX_KEY} characters")
 
@@ -88,7 +90,7 @@ def check_sender(sender: str, senders: Collection[str]) -> None:
             f"sender: nobody knows a sender yet, so not {sender!r}; start a producer whose "
             "settings have [senders.NAME], or point POSTROOM_CONFIG at such settings"
         )
-    if sender not in senders:
+    if not isinstance(sender, str) or sender not in senders:
         raise BadInputError(f"sender: {sender!r} is unknown; known: {', '.join(sorted(senders))}")
 
 

@@ -20,6 +20,8 @@ from postroom.model import Campaign
 FORMAT: Final = 1
 """Of a segment, its entries and contents. A reader refuses what is newer."""
 
+MAX_BYTES: Final = 40 * 1024 * 1024
+"""No mail is larger than SES takes, nor are the fields that it is made of."""
 _ID_BYTES: Final = 9
 """Twelve characters of base64, without a comma, a bar or a #: see extents in store/keys.py."""
 
@@ -96,9 +98,12 @@ def content(record: bytes) -> Content:
 def encode_entry(entry: Entry) -> bytes:
     """Encode one message: a line. Raises `BadInputError` for a value that JSON cannot hold."""
     try:
-        return _entry.encode(entry) + b"\n"
-    except (TypeError, UnicodeEncodeError, ValueError) as error:
+        line = _entry.encode(entry) + b"\n"
+    except (TypeError, UnicodeEncodeError, ValueError, RecursionError) as error:
         raise BadInputError(f"recipient: a field cannot be kept: {error}") from None
+    if len(line) > MAX_BYTES:
+        raise BadInputError(f"recipient: its fields are {len(line)} bytes; SES takes {MAX_BYTES}")
+    return line
 
 
 def decode_entries(lines: bytes) -> list[Entry]:

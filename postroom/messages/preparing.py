@@ -1,6 +1,8 @@
 """What a message needs before it can be appended: checked, and with what many share taken apart."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -50,8 +52,10 @@ class Contents:
     ) -> Prepared:
         """Raises `BadInputError` for the first thing that is wrong with it."""
         check_sender(sender, self._senders())
-        shared = self._kept(_key(sender, message))
-        one = whole(shared.fields, recipient)
+        with readable(Message):
+            shared = self._kept(_key(sender, message))
+        with readable(Recipient):
+            one = whole(shared.fields, recipient)
         address = normal(one.email)
         numbers = shared.content.numbers
         entry = encode_entry(
@@ -141,11 +145,20 @@ def address_mark(address: str) -> bytes:
     return blake2b(address.encode(), digest_size=_ADDRESS_BYTES).digest()
 
 
+@contextmanager
+def readable(kind: type) -> Iterator[None]:
+    """Raise `BadInputError` where what was handed in is of other types than it should be."""
+    try:
+        yield
+    except (AttributeError, TypeError, UnicodeEncodeError) as error:
+        raise BadInputError(f"{kind.__name__}: {error}") from None
+
+
 def recipient_of(given: Recipient | Mapping[str, Any] | str) -> Recipient:
     """Return whoever was named, with the address as SES takes it. Raises `BadInputError`."""
     if isinstance(given, str):
         return Recipient(sendable(given))
-    if isinstance(given, Recipient):
+    if isinstance(given, Recipient) and isinstance(given.email, str):
         return Recipient(sendable(given.email), given.fields)
     if not isinstance(given, Mapping) or not isinstance(given.get("email"), str):
         raise BadInputError("recipient: it is neither an address nor a mapping with `email`")
@@ -155,7 +168,7 @@ def recipient_of(given: Recipient | Mapping[str, Any] | str) -> Recipient:
 
 def whole(fields: Fields, recipient: Recipient) -> Recipient:
     """Return the recipient without what is blank. Raises `BadInputError` for what it then lacks."""
-    kept = filled(recipient, fields)
+    kept = filled(Recipient(recipient.email, _numbers_only(recipient.fields)), fields)
     if lacking := sorted(fields.required - kept.fields.keys()):
         blank = f" ({lacking[0]} is blank)" if lacking[0] in recipient.fields else ""
         raise BadInputError(
@@ -164,10 +177,22 @@ def whole(fields: Fields, recipient: Recipient) -> Recipient:
     return kept
 
 
+def _numbers_only(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields without NaN and its like, which stand for what is not known."""
+    odd = [
+        name
+        for name, value in fields.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    return {name: value for name, value in fields.items() if name not in odd} if odd else fields
+
+
 def moment_of(not_after: datetime | None) -> float:
     """Return Unix seconds; 0.0 for no end. Raises `BadInputError`."""
     if not_after is None:
         return 0.0
+    if not isinstance(not_after, datetime):
+        raise BadInputError(f"not_after: {type(not_after).__name__} is no datetime")
     if not_after.utcoffset() is None:
         raise BadInputError(f"not_after: {not_after.isoformat()} has no time zone")
     return not_after.timestamp()

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -68,24 +68,37 @@ class MessageSender:
     def send_many(
         self, sender: str, messages: Sequence[Outgoing]
     ) -> list[Submission | PostroomError]:
-        if len(messages) > MOST:
-            raise BadInputError(f"send_many: {len(messages)} messages; at most {MOST} at once")
-        answers: list[Submission | PostroomError | None] = [None] * len(messages)
+        given = list(messages)
+        if len(given) > MOST:
+            raise BadInputError(f"send_many: {len(given)} messages; at most {MOST} at once")
+        answers: list[Submission | PostroomError | None] = [None] * len(given)
         streams: dict[Stream, list[tuple[int, Prepared]]] = {}
-        for at, one in enumerate(messages):
+        for at, one in enumerate(given):
             try:
                 prepared = self._prepared(sender, one)
+                stream = self._stream(sender, one.message.on_ambiguous)
             except BadInputError as error:
                 answers[at] = error
             else:
-                streams.setdefault(self._stream(sender, one.message.on_ambiguous), []).append(
-                    (at, prepared)
-                )
-        for stream, own in streams.items():
-            made = self._appended(stream, [prepared for _, prepared in own])
-            for (at, _), answer in zip(own, made, strict=True):
-                answers[at] = _told(answer, messages[at].key)
+                streams.setdefault(stream, []).append((at, prepared))
+        for at, answer in self._each(streams):
+            answers[at] = _told(answer, given[at].key)
         return [one for one in answers if one is not None]
+
+    def _each(
+        self, streams: Mapping[Stream, Sequence[tuple[int, Prepared]]]
+    ) -> Iterator[tuple[int, Appended | PostroomError]]:
+        """Append to one stream after the other. Raises `StoreUnavailableError` for the first."""
+        made: Sequence[Appended | PostroomError] = ()
+        for stream, own in streams.items():
+            try:
+                made = self._appended(stream, [prepared for _, prepared in own])
+            except StoreUnavailableError as error:
+                if not made:
+                    raise
+                made = [error] * len(own)
+            for (at, _), answer in zip(own, made, strict=True):
+                yield at, answer
 
     def send_raw(self, message: RawMessage, *, key: str | None = None) -> list[Submission]:
         token = self._token(key)
@@ -99,6 +112,8 @@ class MessageSender:
         return [one for one in told if isinstance(one, Submission)]
 
     def _prepared(self, sender: str, one: Outgoing) -> Prepared:
+        if not isinstance(one, Outgoing):
+            raise BadInputError(f"send_many: {type(one).__name__} is no Outgoing")
         token = self._token(one.key)
         recipient = recipient_of(one.recipient)
         return self._contents.prepare(sender, one.message, recipient, token)
@@ -148,15 +163,17 @@ class MessageSender:
         suppressed = self._suppression.find([one.address for one in messages])
         contents = {one.content.id: one.content.record for one in messages}
         waiting = [one.waiting for one in messages]
+        doubt = False
         for left in reversed(range(_TRIES)):
             try:
                 answers, segment = self._streams.append(
                     stream, waiting, contents, suppressed=set(suppressed)
                 )
                 break
-            except StoreRefusesError:
-                raise
             except StoreUnavailableError as error:
+                if isinstance(error, StoreRefusesError) and not doubt:
+                    raise
+                doubt = True
                 if not left:
                     named = TokenPlace(stream.id, waiting[0].token).message
                     raise MaybeSubmittedError(named) from error
@@ -170,8 +187,8 @@ class MessageSender:
                 release(self._dispatch, self._publisher)
 
 
-def _told(answer: Appended | MaybeSubmittedError, key: str | None) -> Submission | PostroomError:
-    if isinstance(answer, MaybeSubmittedError):
+def _told(answer: Appended | PostroomError, key: str | None) -> Submission | PostroomError:
+    if isinstance(answer, PostroomError):
         return answer
     if not answer.same:
         return RefusedError(f"key {key!r}: it was used for another message, {answer.id}")

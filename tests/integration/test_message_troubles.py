@@ -1,25 +1,153 @@
 """Messages and what goes wrong: halts, odd input, workers that die. Nobody else suffers for it."""
 
+import math
 import os
 import sys
 import threading
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from postroom.client import Postroom
-from postroom.model import CampaignId, Lane, Message, Recipient, State
+from postroom.errors import BadInputError, StoreUnavailableError
+from postroom.model import (
+    CampaignId,
+    Lane,
+    Message,
+    OnAmbiguous,
+    Recipient,
+    State,
+    Submission,
+)
+from postroom.outgoing import Outgoing, RawMessage
 from postroom.store.connection import Store
 from tests.support.campaigns import message_ref
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.waiting import wait_until
 from tests.support.worker_harness import WorkerHarness
 
+MIME = b"From: news@shop.example.com\r\n\r\nHi"
 PLAIN = Message(subject="Hi", text="Hello {{ name }}")
 ANA = Recipient("ana@example.org", {"name": "Ana"})
 
 
 def worked_off(post: WorkerHarness, message: CampaignId) -> None:
     post.worker.sender.send(message_ref(message), owner="me")
+
+
+ODD = {
+    "subject": Message(subject=None, text="b"),  # type: ignore[arg-type]
+    "surrogate": Message(subject="\ud800", text="b"),
+    "text": Message(subject="a", text=3),  # type: ignore[arg-type]
+    "header": Message(subject="a", text="b", headers={"X-A": 3}),  # type: ignore[dict-item]
+    "headers": Message(subject="a", text="b", headers=None),  # type: ignore[arg-type]
+    "tag": Message(subject="a", text="b", tags={"a": ["b"]}),  # type: ignore[dict-item]
+    "keep_blank": Message(subject="a", text="b", keep_blank=None),  # type: ignore[arg-type]
+    "not_after": Message(subject="a", text="b", not_after="2030-01-01"),  # type: ignore[arg-type]
+    "on_ambiguous": Message(subject="a", text="b", on_ambiguous="no"),  # type: ignore[arg-type]
+    "none": None,
+}
+
+
+class TestOddInput:
+    @pytest.mark.parametrize("what", ODD)
+    def test_of_one_is_told_to_that_one_alone(
+        self, post: WorkerHarness, client: Postroom, what: str
+    ) -> None:
+        """Messages of many tasks go together through `postroom.aio`."""
+        odd = Outgoing(ODD[what], "ana@example.org")  # type: ignore[arg-type]
+        good = Outgoing(PLAIN, ANA)
+        first, bad, last = client.send_many("news", [good, odd, good])
+        assert isinstance(bad, BadInputError)
+        assert isinstance(first, Submission)
+        assert isinstance(last, Submission)
+
+    @pytest.mark.parametrize(
+        "recipient", [Recipient(3), Recipient("a@x.example", None), ["a@x.example"], {"name": "x"}]
+    )
+    def test_recipients_are_told(self, client: Postroom, recipient: Any) -> None:
+        with pytest.raises(BadInputError):
+            client.send("news", PLAIN, recipient)
+
+    @pytest.mark.parametrize("key", [3, b"key", ""])
+    def test_keys_are_told(self, client: Postroom, key: Any) -> None:
+        with pytest.raises(BadInputError, match="key: "):
+            client.send("news", PLAIN, ANA, key=key)
+
+    def test_a_value_without_end_is_told(self, client: Postroom) -> None:
+        endless: list[Any] = []
+        endless.append(endless)
+        with pytest.raises(BadInputError, match="cannot be kept"):
+            client.send("news", PLAIN, {"email": "ana@example.org", "name": endless})
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_what_is_no_number_is_lacking_and_not_blank_in_the_mail(
+        self, client: Postroom, value: float
+    ) -> None:
+        with pytest.raises(BadInputError, match="lacks: name"):
+            client.send("news", PLAIN, {"email": "ana@example.org", "name": value})
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"mime": "From: a@x.example\n\n"},
+            {"recipients": [None]},
+            {"recipients": None},
+            {"tags": {"a": 3}},
+            {"configuration_set": None},
+            {"configuration_set": "no such: set"},
+            {"not_after": "2030-01-01"},
+        ],
+    )
+    def test_of_a_raw_message_is_told(self, client: Postroom, more: dict[str, Any]) -> None:
+        given = {"mime": MIME, "sender": "news", "recipients": ["ana@example.org"], **more}
+        with pytest.raises(BadInputError):
+            client.send_raw(RawMessage(**given))
+
+    def test_recipients_of_a_raw_message_come_from_any_iterable(self, client: Postroom) -> None:
+        people = (f"{name}@example.org" for name in ("ana", "bob"))
+        assert len(client.send_raw(RawMessage(MIME, "news", people))) == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mime", "goes"),
+    [
+        (b"From: a\r\nBcc: b\r\n\r\nBcc: \xff", b"From: a\r\n\r\nBcc: \xff"),
+        (b"From: a\nbCC: b\n\nhi", b"From: a\n\nhi"),
+        (b"From: a\r\nBCC:\r\n b\r\n\tc\r\nX: 1\n\r\n", b"From: a\r\nX: 1\n\r\n"),
+        (b"Bcc : b\r\nFrom: a\r\n\r\n", b"From: a\r\n\r\n"),
+    ],
+)
+def test_a_bcc_is_taken_off_and_nothing_else(
+    post: WorkerHarness, client: Postroom, carrier: FakeCarrier, mime: bytes, goes: bytes
+) -> None:
+    worked_off(post, client.send_raw(RawMessage(mime, "news", ["ana@example.org"]))[0].id)
+    assert carrier.raw == {goes}
+
+
+def test_a_bcc_behind_a_bare_cr_is_refused(client: Postroom) -> None:
+    with pytest.raises(BadInputError, match="CR without LF"):
+        client.send_raw(RawMessage(b"From: a\rBcc: b\r\n\r\n", "news", ["ana@example.org"]))
+
+
+def test_once_some_are_taken_in_it_is_not_told_that_none_are(
+    post: WorkerHarness, client: Postroom
+) -> None:
+    again = replace(PLAIN, on_ambiguous=OnAmbiguous.RESEND)
+    sender = client._parts.messages
+    find, calls = sender._suppression.find, []
+
+    def away_the_second_time(addresses: Any) -> Any:
+        calls.append(addresses)
+        if len(calls) == 2:
+            raise StoreUnavailableError("Redis does not answer")
+        return find(addresses)
+
+    sender._suppression.find = away_the_second_time  # type: ignore[method-assign]
+    first, second = client.send_many("news", [Outgoing(PLAIN, ANA), Outgoing(again, ANA)])
+    assert isinstance(first, Submission)
+    assert isinstance(second, StoreUnavailableError)
 
 
 class TestHalted:
