@@ -31,6 +31,7 @@ from worker.bulk import (
     template_of,
 )
 from worker.mailbox import mailbox
+from worker.ses.verdict import Fault
 
 MAX_DATA_CHARACTERS: Final = 262_144
 MAX_CALL_BYTES: Final = 900_000
@@ -85,6 +86,11 @@ class Mailing:
     def is_late(self, recipient: Recipient) -> bool:
         """A campaign's time ends for all of it, in its books."""
         del recipient
+        return False
+
+    def is_at_fault(self, recipient: Recipient, fault: Fault) -> bool:
+        """What SES refuses of one mail of a campaign, it refuses of all."""
+        del recipient, fault
         return False
 
     def frame(self, recipients: Sequence[Recipient]) -> "Mailing":

@@ -16,6 +16,7 @@ from postroom.model import (
     Lane,
     Message,
     OnAmbiguous,
+    Outcome,
     Recipient,
     State,
     Submission,
@@ -26,6 +27,7 @@ from tests.support.campaigns import message_ref
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.waiting import wait_until
 from tests.support.worker_harness import WorkerHarness
+from worker.ses.verdict import Fault, Kind
 
 MIME = b"From: news@shop.example.com\r\n\r\nHi"
 PLAIN = Message(subject="Hi", text="Hello {{ name }}")
@@ -212,3 +214,62 @@ def _send_and_exit(client: Postroom) -> None:
         client.send("news", PLAIN, ANA)
     finally:
         os._exit(8 if sys.exc_info()[0] else 0)
+
+
+class TestRefusedBySes:
+    """What a service hands in must not halt the mails of all who share its sender."""
+
+    def refused(
+        self,
+        post: WorkerHarness,
+        client: Postroom,
+        carrier: FakeCarrier,
+        fault: Fault,
+        mime: bytes | None = None,
+        **more: str,
+    ) -> State:
+        carrier.refuse("bad@example.org", Kind.STOP_CAMPAIGN, "because", times=2, fault=fault)
+        if mime:
+            bad = client.send_raw(RawMessage(mime, "news", ["bad@example.org"], **more))[0].id  # type: ignore[arg-type]
+        else:
+            bad = client.send("news", PLAIN, {"email": "bad@example.org", "name": "B"}).id
+        client.send("news", PLAIN, ANA)
+        worked_off(post, bad)
+        [row] = client.report(bad)
+        if row.outcome is Outcome.REJECTED:
+            assert (row.reason, carrier.addresses) == ("because", ["ana@example.org"])
+        return client.status(bad).state
+
+    @pytest.mark.parametrize(
+        ("mime", "more", "fault"),
+        [
+            (b"From: X <other@example.com>\n\nhi", {}, Fault.UNKNOWN),
+            (MIME, {"configuration_set": "mine"}, Fault.UNKNOWN),
+            (MIME, {}, Fault.CALL),
+            (MIME, {}, Fault.CONTENT),
+            (None, {}, Fault.CONTENT),
+        ],
+    )
+    def test_for_what_is_its_own_is_rejected_by_itself(
+        self,
+        post: WorkerHarness,
+        client: Postroom,
+        carrier: FakeCarrier,
+        mime: bytes | None,
+        more: dict[str, str],
+        fault: Fault,
+    ) -> None:
+        assert self.refused(post, client, carrier, fault, mime, **more) is State.FINISHED
+
+    @pytest.mark.parametrize(
+        ("mime", "fault"), [(MIME, Fault.UNKNOWN), (None, Fault.UNKNOWN), (None, Fault.CALL)]
+    )
+    def test_for_what_is_the_senders_waits_for_a_person(
+        self,
+        post: WorkerHarness,
+        client: Postroom,
+        carrier: FakeCarrier,
+        mime: bytes | None,
+        fault: Fault,
+    ) -> None:
+        assert self.refused(post, client, carrier, fault, mime) is State.HALTED

@@ -11,7 +11,7 @@ from worker.bulk import BulkEntry
 from worker.raw import RawMailing
 from worker.render import Mailing
 from worker.ses.departure import Gate, always_open
-from worker.ses.verdict import ACCEPTED, Kind, Verdict
+from worker.ses.verdict import ACCEPTED, Fault, Kind, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,17 @@ class FakeCarrier:
     def end_next_call(self, kind: Kind, reason: str = "", *, accepts: bool = False) -> None:
         self.next_answers.append(Answer(Verdict(kind, reason), accepts))
 
-    def refuse(self, address: str, kind: Kind, reason: str = "", *, times: int = 1) -> None:
+    def refuse(
+        self,
+        address: str,
+        kind: Kind,
+        reason: str = "",
+        *,
+        times: int = 1,
+        fault: Fault = Fault.UNKNOWN,
+    ) -> None:
         verdicts = self.stubborn.setdefault(address, deque())
-        verdicts.extend([Verdict(kind, reason)] * times)
+        verdicts.extend([Verdict(kind, reason, fault)] * times)
 
     @property
     def addresses(self) -> list[str]:

@@ -12,7 +12,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 from worker.ses import codes
 from worker.ses.departure import HeldBackError
 from worker.ses.reading import BULK, SINGLE, Reader
-from worker.ses.verdict import Kind, Verdict
+from worker.ses.verdict import Fault, Kind, Verdict
 from worker.ses.wording import without_recipients
 
 FROM = "news@shop.example.com"
@@ -433,7 +433,7 @@ class TestReasons:
     def test_what_the_credentials_lack_is_named(self) -> None:
         resource = "arn:aws:ses:eu-west-1:111122223333:configuration-set/campaigns"
         verdict = call(BULK, "AccessDeniedException", f"{DENIED} on resource `{resource}'", 403)
-        assert verdict == (
+        assert verdict[:2] == (
             K.STOP_CAMPAIGN,
             "the AWS credentials may not ses:SendEmail on configuration-set/campaigns in eu-west-1",
         )
@@ -486,3 +486,20 @@ class TestReasons:
 
     def test_a_reason_is_short(self) -> None:
         assert len(call(SINGLE, "MessageRejected", "word " * 1000).reason) < 200
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "fault"),
+    [
+        ("BadRequestException", "Message is too long.", Fault.CONTENT),
+        ("BadRequestException", "Header not allowed: 'Bcc'.", Fault.CONTENT),
+        ("BadRequestException", "Missing start boundary", Fault.CALL),
+        ("MailFromDomainNotVerifiedException", None, Fault.UNKNOWN),
+        ("ConfigurationSetDoesNotExist", "x", Fault.UNKNOWN),
+    ],
+)
+def test_what_is_refused_is_told_where_ses_says_it(
+    code: str, text: str | None, fault: Fault
+) -> None:
+    verdict = call(SINGLE, code, text, 400)
+    assert (verdict.kind, verdict.fault) == (K.STOP_CAMPAIGN, fault)

@@ -17,7 +17,7 @@ from worker.raw import RawMailing
 from worker.render import Mailing
 from worker.sending.call_pool import CallPool, Reservation
 from worker.ses.departure import Gate
-from worker.ses.verdict import Verdict
+from worker.ses.verdict import Fault, Kind, Verdict
 
 _SINGLE_CHUNK: Final = 50
 """SendEmail calls that one batch has in flight: alone it reaches 500/s at 100 ms a call."""
@@ -58,6 +58,9 @@ class Mailings(Protocol):
 
     def frame(self, recipients: Sequence[Recipient]) -> Frame:
         """Return what a SendBulkEmail to these shares."""
+
+    def is_at_fault(self, recipient: Recipient, fault: Fault) -> bool:
+        """Whether SES, that refuses all of a campaign, means this one mail by that."""
 
     def is_late(self, recipient: Recipient) -> bool:
         """Whether `not_after` of one message has passed."""
@@ -164,16 +167,32 @@ class Delivery:
             indexes=tuple(entry.index for entry in entries),
             unrenderable=unrenderable,
             too_large=frozenset(too_large),
-            deliver=lambda gate: self._deliver_bulk(frame, number, entries, gate),
+            deliver=lambda gate: self._deliver_bulk(frame, number, entries, dict(recipients), gate),
         )
 
     def _deliver_bulk(
-        self, frame: Frame, number: int, entries: Sequence[BulkEntry], gate: Gate
+        self,
+        frame: Frame,
+        number: int,
+        entries: Sequence[BulkEntry],
+        recipients: Mapping[int, Recipient],
+        gate: Gate,
     ) -> Mapping[int, Verdict]:
         if not entries:
             return {}
         answers = self.carrier.send_bulk(frame, number, entries, gate)
-        return {entry.index: answer for entry, answer in zip(entries, answers, strict=True)}
+        return {
+            entry.index: self._judged(recipients[entry.index], answer, Kind.ONE_BY_ONE)
+            for entry, answer in zip(entries, answers, strict=True)
+        }
+
+    def _judged(self, recipient: Recipient, verdict: Verdict, own: Kind) -> Verdict:
+        """Return `own` for a verdict on all, where this mail alone is meant."""
+        if verdict.kind is Kind.STOP_CAMPAIGN and self.mailings.is_at_fault(
+            recipient, verdict.fault
+        ):
+            return Verdict(own, verdict.reason)
+        return verdict
 
     def _single_call(
         self, number: int, recipients: Sequence[tuple[int, Recipient]], places: Reservation
@@ -190,7 +209,8 @@ class Delivery:
         def deliver(gate: Gate) -> Mapping[int, Verdict]:
             def one(mail: tuple[int, Recipient, Mailing | RawMailing]) -> Verdict:
                 index, recipient, mailing = mail
-                return self.carrier.send_one(mailing, number, index, recipient, gate)
+                verdict = self.carrier.send_one(mailing, number, index, recipient, gate)
+                return self._judged(recipient, verdict, Kind.REJECTED)
 
             return dict(zip(indexes, places.run(one, mails), strict=True))
 

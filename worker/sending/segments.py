@@ -20,6 +20,7 @@ from worker.mailbox import mailbox
 from worker.raw import RawMailing
 from worker.render import Mailing
 from worker.sending.delivery import ALONE
+from worker.ses.verdict import Fault
 
 _KEPT: Final = 1_024
 """Contents of one segment that a process keeps compiled."""
@@ -119,6 +120,13 @@ class Segment:
     def is_late(self, recipient: Recipient) -> bool:
         """Whether `not_after` of a message has passed, by Redis' clock."""
         return _of(recipient).late_at <= self._clock()
+
+    def is_at_fault(self, recipient: Recipient, fault: Fault) -> bool:
+        """Whether SES refuses one message for what is its own, and so would take the others."""
+        mailing = _of(recipient).compiled.mailing
+        if isinstance(mailing, RawMailing):
+            return mailing.is_foreign or fault is not Fault.UNKNOWN
+        return fault is Fault.CONTENT
 
     def frame(self, recipients: Sequence[Recipient]) -> Frame:
         """Return what a SendBulkEmail to these, all of one kind, shares."""

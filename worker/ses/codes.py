@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from worker.ses.verdict import Kind
+from worker.ses.verdict import Fault, Kind
 
 
 class Rule(NamedTuple):
@@ -49,6 +49,12 @@ SET_PAUSED: Final = Rule(
 )
 TOO_LONG: Final = Rule(Kind.STOP_CAMPAIGN, "the mail is larger than SES takes")
 BAD_HEADER: Final = Rule(Kind.STOP_CAMPAIGN, "SES refuses a header of the mail")
+BAD_CALL: Final = Rule(Kind.STOP_CAMPAIGN, "SES refuses the call: {text}")
+FAULTS: Final[Mapping[Rule, Fault]] = {
+    TOO_LONG: Fault.CONTENT,
+    BAD_HEADER: Fault.CONTENT,
+    BAD_CALL: Fault.CALL,
+}
 PASSING: Final = Rule(Kind.TRANSIENT, "SES had a temporary fault and sent nothing")
 LATE: Final = Rule(Kind.AMBIGUOUS, "SES waited for the request in vain and may have sent it")
 

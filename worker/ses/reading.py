@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from worker.ses import codes, faults
 from worker.ses.codes import Rule
-from worker.ses.verdict import ACCEPTED, Kind, Verdict
+from worker.ses.verdict import ACCEPTED, Fault, Kind, Verdict
 from worker.ses.wording import without_recipients
 
 BULK: Final = "SendBulkEmail"
@@ -105,8 +105,8 @@ class Reader:
             return rule
         by_text = self._by_text(text)
         if code in codes.BAD_CALLS:
-            otherwise = Kind.ONE_BY_ONE if self._operation == BULK else Kind.STOP_CAMPAIGN
-            return by_text or Rule(otherwise, "SES refuses the call: {text}")
+            one_by_one = Rule(Kind.ONE_BY_ONE, codes.BAD_CALL.reason)
+            return by_text or (one_by_one if self._operation == BULK else codes.BAD_CALL)
         return by_text or codes.BY_TEXT.get(code)
 
     def _by_text(self, text: str) -> Rule | None:
@@ -163,7 +163,9 @@ class Reader:
         shown = without_recipients(text, self._sender, self._recipients) or "no reason given"
         reason = rule.reason.replace("{sender}", self._sender).replace("{text}", shown)
         return Verdict(
-            rule.kind, reason.replace("{region}", region[1].lower() if region else self._region)
+            rule.kind,
+            reason.replace("{region}", region[1].lower() if region else self._region),
+            codes.FAULTS.get(rule, Fault.UNKNOWN),
         )
 
 

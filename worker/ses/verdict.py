@@ -36,11 +36,22 @@ class Kind(StrEnum):
     """SES will never take this mail for this recipient."""
 
 
+class Fault(StrEnum):
+    """What it is that SES refuses, where its answer says so."""
+
+    UNKNOWN = ""
+    CONTENT = "content"
+    """What the mail holds: its size, a header."""
+    CALL = "call"
+    """The call: its parameters, or a MIME that SES cannot read."""
+
+
 class Verdict(NamedTuple):
     """What to do next about one recipient, and why, in words without anybody's address."""
 
     kind: Kind
     reason: str = ""
+    fault: Fault = Fault.UNKNOWN
 
 
 ACCEPTED = Verdict(Kind.ACCEPTED)
