@@ -26,6 +26,10 @@ _ID_BYTES: Final = 9
 """Twelve characters of base64, without a comma, a bar or a #: see extents in store/keys.py."""
 
 
+_SHARED_BYTES: Final = 64 * 1024
+"""Templates are smaller; a raw message may have megabytes, and is read once or twice."""
+
+
 class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """One message in a segment."""
 
@@ -89,9 +93,17 @@ def _stored(content: Content) -> Stored:
     )
 
 
-@lru_cache(maxsize=256)
 def content(record: bytes) -> Content:
-    """Decode a content."""
+    """Decode a content; small ones are shared. Raises `msgspec.DecodeError`, `zlib.error`."""
+    return _shared(record) if len(record) <= _SHARED_BYTES else _decoded(record)
+
+
+@lru_cache(maxsize=256)
+def _shared(record: bytes) -> Content:
+    return _decoded(record)
+
+
+def _decoded(record: bytes) -> Content:
     return msgspec.msgpack.decode(zlib.decompress(record), type=Content)
 
 

@@ -19,6 +19,7 @@ from postroom.model import (
 from postroom.settings import Settings
 from postroom.store.ledger import Ledger, NotClaimed
 from postroom.store.streams import CALL, Stream, Streams, Waiting
+from tests.support import campaigns
 from tests.support.redis_clock import ClockedStore
 
 STREAM = Stream(
@@ -254,3 +255,21 @@ class TestSegments:
         fence = store.client.hget(leases, "0").decode().split("|")[0]
         store.client.hset(leases, "0", f"{fence}|1.0|dead|0|0")
         assert ledger.claim(ref, owner="next").states == b"up"
+
+    def test_takes_no_more_once_a_batch_of_it_has_killed_its_workers(
+        self, streams: Streams, store: ClockedStore
+    ) -> None:
+        """It is halted for a person; new messages go on in the next one."""
+        segment = place(append(streams, [message(1)])[0]).segment
+        strict = campaigns.ledger(store, max_crashes=1)
+        ref = BatchRef(campaign_id=segment, number=0)
+        strict.claim(ref, owner="dead")
+        leases = store.keys.campaign(segment).leases
+        fence = store.client.hget(leases, "0").decode().split("|")[0]
+        store.client.hset(leases, "0", f"{fence}|1.0|dead|0|0")
+        with pytest.raises(NotClaimed, match="poison"):
+            strict.claim(ref, owner="next")
+        strict.halt(segment, "poison")
+        [new] = append(streams, [message(2)])
+        assert place(new).segment != segment
+        assert append(streams, [message(1)]) == [Place(segment, 0).message]

@@ -1,5 +1,6 @@
 """Messages and what goes wrong: halts, odd input, workers that die. Nobody else suffers for it."""
 
+import gc
 import math
 import os
 import sys
@@ -27,6 +28,7 @@ from tests.support.campaigns import message_ref
 from tests.support.fake_carrier import FakeCarrier
 from tests.support.waiting import wait_until
 from tests.support.worker_harness import WorkerHarness
+from worker.raw import RawMailing
 from worker.ses.verdict import Fault, Kind
 
 MIME = b"From: news@shop.example.com\r\n\r\nHi"
@@ -273,3 +275,45 @@ class TestRefusedBySes:
         fault: Fault,
     ) -> None:
         assert self.refused(post, client, carrier, fault, mime) is State.HALTED
+
+
+class TestTexts:
+    def test_one_that_cannot_be_read_costs_its_own_messages_only(
+        self, post: WorkerHarness, client: Postroom, carrier: FakeCarrier, store: Store
+    ) -> None:
+        bad = client.send("news", Message(subject="a", text="b"), "bad@example.org").id
+        key = store.keys.campaign(message_ref(bad).campaign_id).contents
+        [text] = [one for one in store.client.hkeys(key) if not one.endswith(b"#")]
+        store.client.hset(key, text, b"no text")
+        client.send("news", PLAIN, ANA)
+        worked_off(post, bad)
+        [row] = client.report(bad)
+        assert (row.outcome, row.reason) == (Outcome.REJECTED, "its text cannot be read")
+        assert carrier.addresses == ["ana@example.org"]
+
+    def test_one_that_was_gone_is_read_again_for_the_next_message(
+        self, post: WorkerHarness, client: Postroom, carrier: FakeCarrier, store: Store
+    ) -> None:
+        """A worker whose lease lapsed comes too late, when others have sent the last with it."""
+        first = client.send("news", PLAIN, {"email": "bob@example.org", "name": "Bob"}).id
+        ref = message_ref(first)
+        claim = post.ledger.claim(ref, owner="me")
+        key = store.keys.campaign(ref.campaign_id).contents
+        there = store.client.hgetall(key)
+        store.client.delete(key)
+        post.worker.cache(ref.campaign_id).decode(claim)
+        store.client.hset(key, mapping=there)
+        post.ledger.leave(claim)
+        worked_off(post, first)
+        assert carrier.addresses == ["bob@example.org"]
+
+    def test_whole_mails_are_not_kept_once_they_are_sent(
+        self, post: WorkerHarness, client: Postroom
+    ) -> None:
+        """A thousand of ten megabytes would be all that a worker has."""
+        mime = MIME + os.urandom(100_000)
+        made = client.send_raw(RawMessage(mime, "news", ["ana@example.org"]))[0].id
+        worked_off(post, made)
+        gc.collect()
+        kept = [one for one in gc.get_objects() if isinstance(one, RawMailing)]
+        assert [one for one in kept if one.mime == mime] == []

@@ -3,10 +3,13 @@ go together in one SendBulkEmail carried by a template of placeholders.
 """
 
 import math
+import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, NamedTuple
+
+import msgspec
 
 from postroom.clock import Clock
 from postroom.content.entries import Entry, content, decode_entries
@@ -22,8 +25,9 @@ from worker.render import Mailing
 from worker.sending.delivery import ALONE
 from worker.ses.verdict import Fault
 
-_KEPT: Final = 1_024
-"""Contents of one segment that a process keeps compiled."""
+_KEPT: Final = 64
+"""Contents of one segment that a process keeps compiled: more than a service has templates. One
+that renders by itself has as many as messages, in each of the thousand segments of its cache."""
 
 
 class _Compiled(NamedTuple):
@@ -137,20 +141,29 @@ class Segment:
         return self._mixed(_parts(one))
 
     def _learn(self, ids: set[str]) -> dict[str, _Compiled]:
-        """Return what is compiled of these contents. n is the contents of one batch."""
-        new = sorted(ids - self._known.keys())
+        """Return what is compiled of these contents. n is the contents of one batch.
+
+        Kept is what many messages share: no whole mail, of megabytes, and no text that is gone,
+        for the next message with it brings it back.
+        """
+        known = self._known
+        new = sorted(ids - known.keys())
         if not new:
-            return self._known
-        kept = self._known if len(self._known) < _KEPT else {}
-        made = zip(new, self._contents(self.id, new), strict=True)
+            return known
+        read = zip(new, self._contents(self.id, new), strict=True)
+        made = {one: self._compiled(record) for one, record in read}
+        lasting = {one: new for one, new in made.items() if isinstance(new.mailing, Mailing)}
         # A new dictionary: other threads go on with the old one.
-        self._known = kept | {one: self._compiled(record) for one, record in made}
-        return self._known if ids <= self._known.keys() else self._learn(ids)
+        self._known = lasting | (known if len(known) < _KEPT else {})
+        return known | made
 
     def _compiled(self, record: bytes | None) -> _Compiled:
         if record is None:
             return _Compiled(None, fault="its text is gone")
-        made = content(record)
+        try:
+            made = content(record)
+        except (msgspec.DecodeError, zlib.error):
+            return _Compiled(None, fault="its text cannot be read")
         if made.raw is not None:
             return _Compiled(RawMailing(self.id, made.raw, self.sender, self.from_))
         assert made.campaign is not None

@@ -75,6 +75,8 @@ end
 if crashes >= tonumber(ARGV[4]) then
   local reply = {'POISON', crashes}
   crashes = 0  -- The campaign halts; a person who resumes it wants the batch tried again.
+  -- New messages need not wait for that person: they go into the next segment.
+  if redis.call('HEXISTS', campaign, 'open') == 1 then redis.call('HSET', campaign, 'open', 0) end
   return let_go(reply)
 end
 
