@@ -40,6 +40,7 @@ class Postroom:
         self._sync: Final = client.Postroom(redis_url, settings=settings)
         self._threads: Final = ThreadPoolExecutor(_THREADS, thread_name_prefix="postroom-aio")
         self._sending: Final[deque[_Sending]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._flushing: asyncio.Task[None] | None = None
 
     async def send(
@@ -53,7 +54,13 @@ class Postroom:
         """Send one message, along with those of other tasks. Cancelled, it may be sent all the
         same.
         """
-        answer: asyncio.Future[Submission] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if self._loop is None or self._loop.is_closed():
+            self._loop, self._flushing = loop, None
+            self._sending.clear()
+        if loop is not self._loop:
+            raise RuntimeError("this postroom.aio.Postroom is of another event loop: make one here")
+        answer: asyncio.Future[Submission] = loop.create_future()
         self._sending.append(_Sending(sender, Outgoing(message, recipient, key), answer))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())

@@ -173,7 +173,7 @@ class Postroom(Messaging, Operations):
         All else on a halted account goes on with it; one that a person paused stays paused.
         Raises `RefusedError`, `UnknownCampaignError`.
         """
-        self._parts.steering.resume(CampaignId(campaign_id), by=by or self._by)
+        self._parts.steering.resume(self._mailing(campaign_id), by=by or self._by)
 
     def cancel(self, campaign_id: str, *, by: str | None = None) -> None:
         """Stop for good. Raises `RefusedError`, `UnknownCampaignError`."""

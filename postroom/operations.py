@@ -51,7 +51,7 @@ class Operations:
 
         Raises `UnknownCampaignError`.
         """
-        return self._parts.history().campaign(CampaignId(campaign_id))
+        return self._parts.history().campaign(self._mailing(campaign_id))
 
     def account_log(self, account: str) -> "Sequence[LogEntry]":
         """Return what happened to an account, oldest first: the last 200 entries.
@@ -91,7 +91,7 @@ class Operations:
 
         Raises `UnknownCampaignError`, and `RefusedError` when it cannot be bound anew.
         """
-        return self._parts.rebinder().proposed(CampaignId(campaign_id))
+        return self._parts.rebinder().proposed(self._mailing(campaign_id))
 
     def rebind(
         self,
@@ -105,9 +105,14 @@ class Operations:
         With `proposed`, by what `binding` has shown. Raises as `binding` does, and
         `RefusedError` when it is over or somebody else has bound it meanwhile.
         """
-        shown = proposed or self._parts.rebinder().proposed(CampaignId(campaign_id))
-        self._parts.rebinder().rebind(CampaignId(campaign_id), shown, by=by or self._by)
+        shown = proposed or self._parts.rebinder().proposed(self._mailing(campaign_id))
+        self._parts.rebinder().rebind(self._mailing(campaign_id), shown, by=by or self._by)
         return shown
 
     def _known(self, account: str) -> AccountName:
         return self._parts.accounts.known(AccountName(account))
+
+    def _mailing(self, one: str) -> CampaignId:
+        """Return what has books: of a message its segment. Raises `UnknownCampaignError`."""
+        place = self._parts.reader.place(CampaignId(one))
+        return place.segment if place else CampaignId(one)

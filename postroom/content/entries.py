@@ -69,7 +69,8 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 _lines: Final = msgspec.json.Decoder(Entry)
-_entry: Final = msgspec.json.Encoder(decimal_format="string")
+# Fields in another order are the same message, for whoever repeats its key.
+_entry: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic")
 
 
 def stored(campaign: Campaign) -> Stored:
@@ -83,7 +84,7 @@ def stored_raw(raw: Raw) -> Stored:
 
 
 def _stored(content: Content) -> Stored:
-    raw = msgspec.msgpack.encode(content)
+    raw = msgspec.msgpack.encode(content, order="deterministic")
     mark = blake2b(raw, digest_size=_ID_BYTES)
     numbers = {name: str(at) for at, name in enumerate(content.names)}
     return Stored(

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from postroom import wire
 from postroom.errors import BadInputError, RefusedError
+from postroom.ids import is_segment, place_of
 from postroom.model import Campaign, CampaignId, Outcome, Recipient, Submission
 from postroom.settings import Store as StoreSettings
 from postroom.store.campaigns import Campaigns
@@ -69,9 +70,11 @@ class Retrier:
         self._keys: Final = SubmitKeys(store, keep_seconds=settings.draft_seconds)
 
     def retriable(self, campaign_id: CampaignId) -> Sequence[Retriable]:
+        _refuse_message(campaign_id)
         return list(self._by_code(campaign_id).values())
 
     def retry(self, campaign_id: CampaignId, wanted: Wanted, *, by: str) -> Sequence[Submission]:
+        _refuse_message(campaign_id)
         if not self._campaigns.info(campaign_id).over:
             raise RefusedError(f"campaign {campaign_id} is not over: more may need it yet")
         by_code = self._by_code(campaign_id)
@@ -101,6 +104,14 @@ class Retrier:
         codes = {code for code, mark in marks if mark == number}
         people = self._retries.recipients(campaign_id, codes)
         return self._submit(campaign, people, key=_key(campaign_id, number), by=by)
+
+
+def _refuse_message(campaign_id: CampaignId) -> None:
+    if is_segment(campaign_id) or place_of(campaign_id):
+        raise RefusedError(
+            f"cannot retry message {campaign_id}: neither its address nor its text is kept; "
+            "hand it in again, under another key"
+        )
 
 
 def _key(campaign_id: CampaignId, number: int) -> str:

@@ -92,3 +92,41 @@ def test_a_task_that_is_cancelled_hinders_no_other(post: WorkerHarness, settings
         assert all(isinstance(one, Submission) for one in answers[1:])
 
     run(settings, work)
+
+
+def test_a_second_event_loop_is_told_and_does_not_wait_for_ever(
+    post: WorkerHarness, settings: Settings
+) -> None:
+    ana = {"email": "ana@x.example", "name": "Ana"}
+
+    async def elsewhere(door: aio.Postroom) -> None:
+        await asyncio.wait_for(door.send("news", RESET, ana), 5)
+
+    async def work(door: aio.Postroom) -> None:
+        await door.send("news", RESET, ana)
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(elsewhere(door)))
+
+    run(settings, work)
+
+
+def test_goes_on_in_a_new_event_loop_after_one_that_broke_off_while_it_sent(
+    post: WorkerHarness, settings: Settings
+) -> None:
+    door = aio.Postroom(settings=settings)
+    ana = {"email": "ana@x.example", "name": "Ana"}
+
+    async def broken_off() -> None:
+        task = asyncio.create_task(door.send("news", RESET, ana))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    async def work() -> None:
+        answer = await asyncio.wait_for(door.send("news", RESET, ana), 5)
+        assert isinstance(answer, Submission)
+        await door.close()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(broken_off())
+    loop.close()
+    asyncio.run(work())

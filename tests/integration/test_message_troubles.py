@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from postroom.client import Postroom
-from postroom.errors import BadInputError, StoreUnavailableError
+from postroom.errors import BadInputError, RefusedError, StoreUnavailableError
+from postroom.ids import StreamId, TokenPlace, token_of
 from postroom.model import (
     CampaignId,
     Lane,
@@ -317,3 +318,38 @@ class TestTexts:
         gc.collect()
         kept = [one for one in gc.get_objects() if isinstance(one, RawMailing)]
         assert [one for one in kept if one.mime == mime] == []
+
+
+def test_a_retry_of_messages_is_refused_for_nobody_knows_whom_to_mail(
+    post: WorkerHarness, client: Postroom, carrier: FakeCarrier
+) -> None:
+    carrier.refuse("ana@example.org", Kind.REJECTED, "because")
+    message = client.send("news", PLAIN, ANA).id
+    worked_off(post, message)
+    for one in (message, message_ref(message).campaign_id):
+        with pytest.raises(RefusedError, match="hand it in again"):
+            client.retriable(one)
+        with pytest.raises(RefusedError, match="hand it in again"):
+            client.retry(one, rejected="")
+
+
+def test_a_message_leads_to_the_books_it_stands_in(post: WorkerHarness, client: Postroom) -> None:
+    message = client.send("news", PLAIN, ANA, key="one").id
+    segment = message_ref(message).campaign_id
+    token = TokenPlace(StreamId(segment.partition("-")[0]), token_of("one")).message
+    post.ledger.halt(segment, "because")
+    for one in (message, token, segment):
+        assert [entry.event for entry in client.log(one)] == ["halted"]
+    client.resume(token)
+    assert client.status(token).state is State.SENDING
+
+
+def test_fields_in_another_order_are_the_same_message(
+    post: WorkerHarness, client: Postroom
+) -> None:
+    message = Message(subject="{{ a }}", text="{{ b }}", tags={"x": "1", "y": "2"})
+    again = replace(message, tags={"y": "2", "x": "1"})
+    one = {"email": "ana@example.org", "a": {"c": 1, "d": 2}, "b": 2}
+    other = {"b": 2, "email": "ana@example.org", "a": {"d": 2, "c": 1}}
+    first = client.send("news", message, one, key="one")
+    assert client.send("news", again, other, key="one").id == first.id
