@@ -50,6 +50,10 @@ _UNKNOWN: Final = 32
 """Campaigns of unknown senders that are passed by; picking turns looks at no more."""
 
 
+_SHARED_WAIT_SECONDS: Final = 0.05
+"""To put a batch back and take it again costs some scripts, about a millisecond in all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """The parts of one process that its tasks and its upkeep use."""
@@ -162,6 +166,18 @@ def _sender(
     )
 
 
+def longest_wait(settings: Settings) -> float:
+    """Return for how long a batch in hand waits for tokens, in seconds.
+
+    Where a process has more accounts than slots, a slot that waits for one account is missed by
+    another: the batch is put back, and its account is not asked until it has tokens.
+    """
+    worker = settings.worker
+    if len(settings.accounts) <= worker.slots:
+        return worker.max_wait_seconds
+    return min(_SHARED_WAIT_SECONDS, worker.max_wait_seconds)
+
+
 def _caller(
     components: Components, budget: RetryingBudget, books: RetryingLedger, accounts: AccountFeedback
 ) -> Caller:
@@ -174,7 +190,7 @@ def _caller(
             token_source=budget,
             sleep=stopping.sleep,
             stopping=stopping.asked,
-            max_wait_seconds=settings.worker.max_wait_seconds,
+            max_wait_seconds=longest_wait(settings),
         ),
         suppression=SuppressionCheck(Suppression(components.store), waiting, clock.monotonic),
         breaker=CircuitBreaker(

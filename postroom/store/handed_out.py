@@ -11,6 +11,10 @@ MAY_NOT_SEND: Final = -2.0
 OVER: Final = -3.0
 
 
+PACE_SECONDS: Final = 2.0
+"""A hold of less is the pace of an account, and no trouble that anybody is told of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """How the batches of one mailing reach the workers."""

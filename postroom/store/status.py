@@ -12,6 +12,7 @@ from postroom.store.budget import Budget
 from postroom.store.budget_status import BudgetStatus
 from postroom.store.connection import Store
 from postroom.store.dispatch import Dispatch
+from postroom.store.handed_out import PACE_SECONDS
 from postroom.store.progress import rate_of_last_seconds, rate_over, seconds_left
 
 _COUNTERS: Final = tuple(field.name for field in fields(Totals))
@@ -97,8 +98,8 @@ class StatusReader:
         if stop := stopped(account, budget):
             return _Stand(State.WAITING, stop)
         nobody = self._nobody(account)
-        if held := self._dispatch.held(account, Lane(facts["lane"])):
-            why, until = held
+        why, until = self._dispatch.held(account, Lane(facts["lane"])) or ("", now)
+        if until - now > PACE_SECONDS:
             goes_on = f"{why}; goes on at {_told(until, now)}"
             return _Stand(State.WAITING, goes_on, None if nobody else until)
         return _Stand(State.SENDING, nobody) if nobody else stand

@@ -249,3 +249,14 @@ def test_ps_tells_of_every_process(post: WorkerHarness, client: Postroom, store:
     assert worker.about.settings
     assert worker.about.version
     assert worker.troubles == ()
+
+
+def test_the_pace_of_an_account_is_no_wait(
+    post: WorkerHarness, client: Postroom, store: Store
+) -> None:
+    made = going(post)
+    post.worker.heartbeat(4).beat()
+    post.dispatch.hold(ACCOUNT, Lane.BULK, seconds=1.0, reason="the rate")
+    assert client.status(made.id).state is State.SENDING
+    post.dispatch.hold(ACCOUNT, Lane.BULK, seconds=60.0, reason="the quota")
+    assert client.status(made.id).state is State.WAITING

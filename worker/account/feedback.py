@@ -12,6 +12,7 @@ from postroom.model import AccountName, CampaignId, Lane, SenderName
 from postroom.store.budget import Grant
 from postroom.store.dispatch import Dispatch
 from postroom.store.event_log import EventLog
+from postroom.store.handed_out import PACE_SECONDS
 from worker.account.poller import AccountPoller
 from worker.account.retrying import RetryingBudget
 from worker.fitness import Fitness
@@ -64,7 +65,8 @@ class AccountFeedback:
             return
         with suppress(StoreUnavailableError):
             self.holds.hold(account, lane, seconds=wait.seconds, reason=wait.reason)
-            self.log.note_waiting(account, f"{lane}: {wait.reason}")
+            if wait.seconds > PACE_SECONDS:
+                self.log.note_waiting(account, f"{lane}: {wait.reason}")
 
     def parks(self, campaign_id: CampaignId, reason: str) -> None:
         """A batch of a campaign is left alone for a while; for its log, where that can be."""

@@ -22,6 +22,7 @@ from postroom.errors import (
     WorkerUnfitError,
 )
 from postroom.model import BatchRef, CampaignId, SenderName
+from postroom.store.handed_out import PACE_SECONDS
 from postroom.store.ledger import Claim, NotClaimed
 from worker.account.feedback import AccountFeedback
 from worker.account.retrying import RetryingLedger
@@ -161,7 +162,8 @@ class Sender:
         except BudgetExhaustedError as wait:
             # The account rests, not the batch: it goes on as soon as the account is let go.
             self.accounts.hold(work.compiled.route.account, work.compiled.route.lane, wait)
-            log.info("batch.parked", reason=wait.reason, seconds=round(wait.seconds, 1))
+            tell = log.info if wait.seconds > PACE_SECONDS else log.debug
+            tell("batch.parked", reason=wait.reason, seconds=round(wait.seconds, 1))
             work.ended, work.rest_seconds = f"parked: {wait.reason}", wait.seconds
         except AccountHaltedError as halt:
             self.accounts.hold_halted(work.compiled.route.account, str(halt))
