@@ -426,7 +426,7 @@ class TestManyAccounts:
     def test_of_others_that_nobody_reads_stand_in_nobodys_way(
         self, poller: MakeKeeper, store: Store, budget: Budget
     ) -> None:
-        others = [AccountName(f"a{at}") for at in range(250)]
+        others = [AccountName(f"unread{at}") for at in range(250)]
         assert len(PollLease(store, Aliases(store), others).due(lambda _: True, at_most=999)) == 250
         poller().tick()
         assert budget.status(ACCOUNT).known
