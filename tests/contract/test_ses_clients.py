@@ -25,7 +25,7 @@ from worker.ses.account import AccountUnreadableError, read_account_of
 from worker.ses.client import Clients
 from worker.ses.connections import pool_of
 from worker.ses.request import SesCarrier
-from worker.ses.verdict import ACCEPTED, Kind
+from worker.ses.verdict import ACCEPTED, Kind, Verdict
 
 TAKEN = b'{"BulkEmailEntryResults":[{"Status":"SUCCESS","MessageId":"1"}]}'
 
@@ -321,7 +321,7 @@ class TestSettings:
             carrier = carrier_to(simulator.url, role_arn="arn:aws:iam::111122223333:role/mail")
             made = mailing()
             verdict = carrier.send_one(made, 7, 0, PEOPLE[0], lambda: "late" * len(sts.requests))
-        assert verdict == (Kind.UNSENT, "late")
+        assert verdict == Verdict(Kind.UNSENT, "late")
         assert simulator.stats["accepted"] == 0
 
     @pytest.mark.parametrize(
