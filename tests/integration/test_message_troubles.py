@@ -8,10 +8,17 @@ import threading
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from postroom.client import Postroom
-from postroom.errors import BadInputError, RefusedError, StoreUnavailableError
+from postroom.errors import (
+    BadInputError,
+    MaybeSubmittedError,
+    RefusedError,
+    StoreRefusesError,
+    StoreUnavailableError,
+)
 from postroom.ids import StreamId, TokenPlace, token_of
 from postroom.model import (
     CampaignId,
@@ -24,6 +31,7 @@ from postroom.model import (
     Submission,
 )
 from postroom.outgoing import Outgoing, RawMessage
+from postroom.settings import Sender, Settings
 from postroom.store.connection import Store
 from tests.support.campaigns import message_ref
 from tests.support.fake_carrier import FakeCarrier
@@ -353,3 +361,36 @@ def test_fields_in_another_order_are_the_same_message(
     other = {"b": 2, "email": "ana@example.org", "a": {"d": 2, "c": 1}}
     first = client.send("news", message, one, key="one")
     assert client.send("news", again, other, key="one").id == first.id
+
+
+def test_a_segment_that_is_bound_anew_takes_no_more_by_the_old_meaning(
+    post: WorkerHarness, client: Postroom, settings: Settings, carrier: FakeCarrier
+) -> None:
+    other = Sender(account="main", from_="Other <other@shop.example.com>")
+    with Postroom(settings=msgspec.structs.replace(settings, senders={"news": other})) as old:
+        first = old.send("news", PLAIN, ANA).id
+        client.rebind(first)
+        second = old.send("news", PLAIN, ANA).id
+        for one in (first, second):
+            worked_off(post, one)
+        assert client.status(first).state is State.FINISHED
+        assert client.status(second).state is State.SENDING
+    assert carrier.addresses == ["ana@example.org"]
+
+
+def test_a_refusal_after_a_broken_try_leaves_it_in_doubt(
+    post: WorkerHarness, client: Postroom
+) -> None:
+    """Redis may have taken it in at the first try, and be read-only or full since."""
+    streams = client._parts.messages._streams
+    faults: list[Exception] = [StoreUnavailableError("away"), StoreRefusesError("read-only")]
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise faults.pop(0)
+
+    streams.append = refuse  # type: ignore[method-assign]
+    with pytest.raises(MaybeSubmittedError):
+        client.send("news", PLAIN, ANA)
+    faults.append(StoreRefusesError("read-only"))
+    with pytest.raises(StoreRefusesError):
+        client.send("news", PLAIN, ANA)

@@ -10,5 +10,7 @@ local bound = has[1] or ''
 if bound == mark then return 'BOUND' end
 if bound ~= was then return 'CHANGED' end
 redis.call('HSET', campaign, 'bound', mark, 'means', ARGV[3])
+-- A segment takes no more: who still hands in by the old meaning was not asked.
+if redis.call('HEXISTS', campaign, 'open') == 1 then redis.call('HSET', campaign, 'open', 0) end
 log_event(campaign, 'rebound', ARGV[4], '')
 return 'BOUND'
