@@ -394,3 +394,15 @@ def test_a_refusal_after_a_broken_try_leaves_it_in_doubt(
     faults.append(StoreRefusesError("read-only"))
     with pytest.raises(StoreRefusesError):
         client.send("news", PLAIN, ANA)
+
+
+def test_an_address_that_was_suppressed_goes_with_the_end_of_its_segment(
+    post: WorkerHarness, client: Postroom, store: Store
+) -> None:
+    """Nobody need ever claim its batch: it has nothing to send."""
+    client.suppress("ana@example.org", "complaint")
+    segment = message_ref(client.send("news", PLAIN, ANA).id).campaign_id
+    keys = store.keys.campaign(segment)
+    store.client.hset(keys.campaign, "open", 1)
+    assert post.ledger.finish(segment)
+    assert not store.client.exists(keys.batches, keys.contents, keys.extents)

@@ -17,6 +17,7 @@ if (has[5] or '') == '' then
   if has[4] ~= 'cancelled' then  -- Who cancelled it, is told already.
     log_event(KEYS[1], has[4] == 'expired' and 'expired' or 'finished', '', '', true)
   end
+  if has[13] then redis.call('UNLINK', KEYS[3]) end  -- Of suppressed messages that nobody claimed.
   redis.call('UNLINK', KEYS[2], KEYS[6], KEYS[9], KEYS[10], KEYS[11])
   for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, has[7] or ARGV[1]) end
 end
