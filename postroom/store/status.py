@@ -1,6 +1,8 @@
 """How a campaign stands, derived from its records at one moment."""
 
+from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache, partial
 from typing import Final, NamedTuple
 
 from postroom import remedies
@@ -36,15 +38,29 @@ class _Stand(NamedTuple):
 _SOON_SECONDS: Final = 12 * 3600
 
 
+class Circumstances:
+    """What campaigns of one moment share: each is asked of Redis once, however many they are."""
+
+    def __init__(self, store: Store, dispatch: Dispatch) -> None:
+        self.now: Final = store.seconds()
+        self.budget: Final = cache(Budget(store).status)
+        self.held: Final = cache(dispatch.held)
+        self.workers: Final = cache(partial(presence.workers, store))
+        self.producers: Final = cache(partial(presence.producers, store))
+
+
 class StatusReader:
     """Raises `StoreUnavailableError` when Redis is away."""
 
     def __init__(self, store: Store, dispatch: Dispatch) -> None:
         self._store: Final = store
         self._dispatch: Final = dispatch
-        self._budget: Final = Budget(store)
 
-    def read(self, campaign_id: CampaignId) -> Status:
+    def circumstances(self) -> Circumstances:
+        """Return what is to be shared by statuses that are read together."""
+        return Circumstances(self._store, self._dispatch)
+
+    def read(self, campaign_id: CampaignId, around: Circumstances | None = None) -> Status:
         """Raises `UnknownCampaignError`."""
         key = self._store.keys.campaign(campaign_id).campaign
         found = self._store.ask(lambda client: client.hmget(key, *_FACTS, *_COUNTERS))
@@ -54,13 +70,14 @@ class StatusReader:
         facts = dict(zip(_FACTS, values, strict=False))
         counters = zip(_COUNTERS, values[len(_FACTS) :], strict=True)
         totals = Totals(**{name: int(value or 0) for name, value in counters})
-        return self._status(campaign_id, facts, totals)
+        return self._status(campaign_id, facts, totals, around or self.circumstances())
 
-    def _status(self, campaign_id: CampaignId, facts: _Facts, totals: Totals) -> Status:
-        now = self._store.seconds()
-        account = AccountName(facts["account"])
-        budget = self._budget.status(account) if account else None
-        stand = self._stand(facts, totals, now, budget)
+    def _status(
+        self, campaign_id: CampaignId, facts: _Facts, totals: Totals, around: Circumstances
+    ) -> Status:
+        now, account = around.now, AccountName(facts["account"])
+        budget = around.budget(account) if account else None
+        stand = _stand(facts, totals, budget, around)
         started, finished = _moment(facts["started_at"]), _moment(facts["finished_at"])
         rate = 0.0
         if started is not None and finished is not None:
@@ -86,33 +103,6 @@ class StatusReader:
             created_at=_moment(facts["created_at"]),
         )
 
-    def _stand(
-        self, facts: _Facts, totals: Totals, now: float, budget: BudgetStatus | None
-    ) -> _Stand:
-        stand = _own_stand(facts, totals, now)
-        if stand.state is State.SPLITTING and not presence.producers(self._store):
-            return _Stand(stand.state, f"no producer is there: {remedies.START_PRODUCER}")
-        if stand.state is not State.SENDING or budget is None:
-            return stand
-        account = AccountName(facts["account"])
-        if stop := stopped(account, budget):
-            return _Stand(State.WAITING, stop)
-        nobody = self._nobody(account)
-        why, until = self._dispatch.held(account, Lane(facts["lane"])) or ("", now)
-        if until - now > PACE_SECONDS:
-            goes_on = f"{why}; goes on at {_told(until, now)}"
-            return _Stand(State.WAITING, goes_on, None if nobody else until)
-        return _Stand(State.SENDING, nobody) if nobody else stand
-
-    def _nobody(self, account: AccountName) -> str:
-        """Tell that nobody sends for an account; empty when somebody does."""
-        there = presence.workers(self._store)
-        if not there:
-            return f"no worker is there: {remedies.START_WORKER}"
-        if not any(one.serves(account) for one in there):
-            return f"no worker that is there can send for account {account}: postroom doctor"
-        return ""
-
 
 def stopped(account: AccountName, budget: BudgetStatus) -> str:
     """Tell why a person must let an account go on, and what to type; empty when nobody must."""
@@ -120,6 +110,35 @@ def stopped(account: AccountName, budget: BudgetStatus) -> str:
     if budget.halted:
         return f"account {account} is halted: {budget.halted}; when that is mended: {command}"
     return f"account {account} was paused by a person; to go on: {command}" if budget.paused else ""
+
+
+def _stand(
+    facts: _Facts, totals: Totals, budget: BudgetStatus | None, around: Circumstances
+) -> _Stand:
+    now = around.now
+    stand = _own_stand(facts, totals, now)
+    if stand.state is State.SPLITTING and not around.producers():
+        return _Stand(stand.state, f"no producer is there: {remedies.START_PRODUCER}")
+    if stand.state is not State.SENDING or budget is None:
+        return stand
+    account = AccountName(facts["account"])
+    if stop := stopped(account, budget):
+        return _Stand(State.WAITING, stop)
+    nobody = _nobody(account, around.workers())
+    why, until = around.held(account, Lane(facts["lane"])) or ("", now)
+    if until - now > PACE_SECONDS:
+        goes_on = f"{why}; goes on at {_told(until, now)}"
+        return _Stand(State.WAITING, goes_on, None if nobody else until)
+    return _Stand(State.SENDING, nobody) if nobody else stand
+
+
+def _nobody(account: AccountName, there: Sequence[presence.RunningWorker]) -> str:
+    """Tell that nobody sends for an account; empty when somebody does."""
+    if not there:
+        return f"no worker is there: {remedies.START_WORKER}"
+    if not any(one.serves(account) for one in there):
+        return f"no worker that is there can send for account {account}: postroom doctor"
+    return ""
 
 
 def _own_stand(facts: _Facts, totals: Totals, now: float) -> _Stand:

@@ -63,11 +63,12 @@ class Catalogue:
             return [one for one in map(self._messages.status, placed) if search.is_met_by(one)]
         found: list[Status] = []
         gone: list[CampaignId] = []
+        around = self._statuses.circumstances()
         for campaign_id in self._candidates(search):
             if len(found) >= limit:
                 break
             try:
-                status = self._statuses.read(campaign_id)
+                status = self._statuses.read(campaign_id, around)
             except UnknownCampaignError:
                 gone.append(campaign_id)
             else:
