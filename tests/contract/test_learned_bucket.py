@@ -183,12 +183,20 @@ class TestLargerCalls:
         self, budget: Budget, sending: Sending
     ) -> None:
         ses = sending(14.0, 1.0)
-        first = ses.send_for(60)
-        ses.send_for(300)
-        later = ses.send_for(60)
-        assert first.calls > 2 * later.calls
-        assert later.accepted == pytest.approx(14 * 60, abs=14)
+        first = ses.send_for(10)
+        ses.send_for(50)
+        later = ses.send_for(10)
+        assert first.calls >= 2 * later.calls
+        assert later.accepted == pytest.approx(14 * 10, abs=14)
         assert later.refused == 0
+
+    def test_once_refused_they_grow_slowly(self, budget: Budget, sending: Sending) -> None:
+        ses = sending(14.0, 0.3)
+        while not ses.send_for(1).refused:
+            assert burst(budget) < 0.5, "it is never refused"
+        learned = burst(budget)
+        ses.send_for(40)
+        assert burst(budget) < 1.2 * learned
 
     def test_never_more_than_half_a_second_goes_beyond_the_rate(
         self, budget: Budget, sending: Sending
