@@ -10,17 +10,6 @@ local campaign, batches, ledger, leases, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local extents, contents = KEYS[6], KEYS[7]
 local n, owner, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
--- Of a message nothing but its outcome is kept: its text and address go with its batch.
-local function drop()
-  local extent = redis.call('HGET', extents, n)
-  if not extent then return end
-  redis.call('HDEL', batches, n)
-  redis.call('HDEL', extents, n)
-  for id in string.gmatch(extent, '([^|,]+),') do
-    if redis.call('HINCRBY', contents, id .. '#', -1) <= 0 then redis.call('HDEL', contents, id, id .. '#') end
-  end
-end
-
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 local stored = redis.call('HGET', batches, n)
@@ -62,7 +51,7 @@ end
 if not string.find(states, 'p', 1, true) then
   redis.call('ZREM', due, n)
   redis.call('HDEL', leases, n)
-  drop()
+  drop_texts(n, batches, extents, contents)
   return {'DONE'}
 end
 if (has[3] or '') ~= '' then return let_go({'STOPPED', has[3]}) end

@@ -7,17 +7,6 @@ local campaign, ledger, leases, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local batches, extents, contents = KEYS[5], KEYS[6], KEYS[7]
 local n, fence = ARGV[1], ARGV[2]
 
--- Of a message nothing but its outcome is kept: its text and address go with its batch.
-local function drop()
-  local extent = redis.call('HGET', extents, n)
-  if not extent then return end
-  redis.call('HDEL', batches, n)
-  redis.call('HDEL', extents, n)
-  for id in string.gmatch(extent, '([^|,]+),') do
-    if redis.call('HINCRBY', contents, id .. '#', -1) <= 0 then redis.call('HDEL', contents, id, id .. '#') end
-  end
-end
-
 local holds, crashes, parks = string.match(redis.call('HGET', leases, n) or '', '^(%d+)|[^|]*|[^|]*|(%d+)|(%d+)$')
 if holds ~= fence then return 'LOST' end
 local unit = redis.call('HGET', campaign, 'batch_size')
@@ -27,7 +16,7 @@ local states = redis.call('GETRANGE', ledger, offset, offset + size - 1)
 if not string.find(states, '[ps]') then
   redis.call('ZREM', due, n)
   redis.call('HDEL', leases, n)
-  drop()
+  drop_texts(n, batches, extents, contents)
   return 'DONE'
 end
 local time = redis.call('TIME')
