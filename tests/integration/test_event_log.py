@@ -1,7 +1,6 @@
 """What a person reads of a campaign: what happened to it and to its account, and who did it."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +14,7 @@ from postroom.views.records import log_record
 from tests.support.campaigns import ACCOUNT, people
 from tests.support.client_harness import ClientHarness, campaign
 from tests.support.fake_carrier import FakeCarrier
-from tests.support.worker_harness import WorkerHarness, quick
+from tests.support.worker_harness import WorkerHarness
 from worker.ses.verdict import Kind
 
 ROWS = [f"person{n}@x.example" for n in range(20)]
@@ -121,20 +120,6 @@ def test_unknown_names_are_refused(harness: ClientHarness) -> None:
     ):
         with pytest.raises(BadInputError, match="no account 'nowhere'"):
             ask("nowhere")
-
-
-@pytest.fixture
-def carrier() -> FakeCarrier:
-    return FakeCarrier()
-
-
-@pytest.fixture
-def post(store: Store, settings: Settings, carrier: FakeCarrier) -> Iterator[WorkerHarness]:
-    """A worker whose account may send as fast as it likes."""
-    post = WorkerHarness(store, quick(settings), carrier)
-    post.allow()
-    yield post
-    post.close()
 
 
 def test_totals_and_pace_count_what_was_sent(
